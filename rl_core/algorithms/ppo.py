@@ -1,0 +1,195 @@
+"""Proximal policy optimisation: several passes over what was just played."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rl_core.advantages import gae, kl_shaped_rewards, normalize
+from rl_core.algorithms.step import mean_metrics, optimizer_step
+from rl_core.errors import InvalidArgument, InvalidState, check_at_least, check_between, check_positive
+from rl_core.evaluate import evaluate, evaluate_in
+from rl_core.interfaces import Network
+from rl_core.losses.kl import kl_k1
+from rl_core.losses.ppo import ppo_loss
+from rl_core.masked import keep, masked_mean
+from rl_core.minibatches import shuffled
+from rl_core.types import Batch, Episodes, Metrics, Rollout
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """What one update of PPO reads."""
+
+    gamma: float = 0.99
+    """Discount per step, in [0, 1]."""
+    lam: float = 0.95
+    """λ of the advantage estimate, in [0, 1]."""
+    beta: float = 0.0
+    """Reward lost per nat of KL to the reference, >= 0."""
+    clip: float | None = 0.2
+    """How far a ratio may pay, > 0; None: no clip."""
+    value_clip: float | None = None
+    """How far a value may move, in units of the return, > 0; None: no clip."""
+    value_weight: float = 0.5
+    """Weight of the critic's loss, >= 0."""
+    entropy_weight: float = 0.0
+    """Weight of the entropy bonus, >= 0."""
+    epochs: int = 4
+    """Passes over the rollout, >= 1."""
+    minibatches: int = 4
+    """Parts into which a pass is dealt, >= 1."""
+    micro_rows: int | None = None
+    """Rows in a forward pass; None: the whole minibatch. Changes memory, not the result."""
+    max_grad_norm: float | None = 0.5
+    """Largest norm of the gradient, > 0; None: no limit."""
+    max_sampler_gap: float | None = 1e-4
+    """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for name in ("gamma", "lam"):
+            check_between(name, getattr(self, name), 0, 1)
+        for name in ("beta", "value_weight", "entropy_weight"):
+            check_at_least(name, getattr(self, name), 0)
+        for name in ("epochs", "minibatches"):
+            check_at_least(name, getattr(self, name), 1)
+        for name in ("clip", "value_clip", "max_grad_norm", "micro_rows", "max_sampler_gap"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
+
+
+def ppo(
+    network: Network,
+    reference: Network | None,
+    optimizer: torch.optim.Optimizer,
+    rollout: Rollout,
+    config: PPOConfig,
+    generator: torch.Generator,
+) -> Metrics:
+    """Return the metrics of one update on one rollout; without a reference the KL is 0.
+
+    "Old" is what the network itself says of the rollout before it changes, not what was recorded while sampling (the
+    two differ by rounding; `sampler_gap` tells by how much). It is computed in the minibatches that are learnt from
+    first, so the first ratio is exactly 1.
+    """
+    rollout = _learnable(network, reference, rollout)
+    rows = rollout.episodes().cut() if network.memoryless else rollout.episodes()
+    deal = shuffled(len(rows), config.minibatches, generator)
+
+    batch = played_batch(network, reference, rollout, rows, deal, config)
+    found = _diagnose(rollout, batch, config)
+    learnt = batch.cut() if network.memoryless else batch
+
+    steps: list[Metrics] = []
+    for _ in range(config.epochs):
+        for index in deal:
+            minibatch = learnt.rows(index)
+            steps.append(_descend(network, optimizer, minibatch, config))
+        deal = shuffled(len(rows), config.minibatches, generator)
+    return mean_metrics(steps) | found | {"first_ratio": _first_ratio(steps[0])}
+
+
+def played_batch(
+    network: Network,
+    reference: Network | None,
+    rollout: Rollout,
+    rows: Episodes,
+    deal: Sequence[Tensor],
+    config: PPOConfig,
+) -> Batch:
+    """Return the rollout with its old log-probabilities and values, its advantages and its returns, [B, T]."""
+    parts = [part for index in deal for part in index.split(config.micro_rows or len(index))]
+    now = evaluate_in(parts, network, rows)
+    ref_logprobs = now.logprobs if reference is None else evaluate_in(parts, reference, rows).logprobs
+
+    said = (now.logprobs, ref_logprobs, now.values)
+    logprobs, ref_logprobs, values = (rollout.spread(x) for x in said) if network.memoryless else said
+    shaped = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
+    # Where a row was cut off, the value of what it saw last was recorded while playing.
+    beyond = torch.cat([torch.zeros_like(rollout.mask[:, :1]), ~rollout.mask], dim=1)
+    bootstrapped = torch.where(beyond, rollout.values, torch.cat([values, rollout.values[:, -1:]], dim=1))
+    advantages, returns = gae(
+        shaped, bootstrapped, rollout.terminated, rollout.mask, gamma=config.gamma, lam=config.lam
+    )
+    advantages = normalize(advantages, rollout.mask)
+    return Batch(
+        rollout.prompt,
+        rollout.obs,
+        rollout.actions,
+        rollout.mask,
+        logprobs=logprobs,
+        ref_logprobs=ref_logprobs,
+        values=values,
+        advantages=advantages,
+        returns=returns,
+    )
+
+
+def _descend(network: Network, optimizer: torch.optim.Optimizer, minibatch: Batch, config: PPOConfig) -> Metrics:
+    """Return the metrics of one step down the loss on a minibatch."""
+
+    def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
+        now = evaluate(network, part)
+        return ppo_loss(
+            now.logprobs,
+            now.values,
+            now.entropy,
+            part.logprobs,
+            part.values,
+            part.advantages,
+            part.returns,
+            part.mask,
+            clip=config.clip,
+            value_clip=config.value_clip,
+            value_weight=config.value_weight,
+            entropy_weight=config.entropy_weight,
+        )
+
+    return optimizer_step(
+        optimizer, minibatch, loss_of, micro_rows=config.micro_rows, max_grad_norm=config.max_grad_norm
+    )
+
+
+def _learnable(network: Network, reference: Network | None, rollout: Rollout) -> Rollout:
+    """Return the rows that can be learnt from; an error when there is none or the reference cannot be one."""
+    if reference is network:
+        raise InvalidArgument("reference is the network itself; pass a frozen copy, or None for no reference.")
+    if reference is not None and network.memoryless and not reference.memoryless:
+        raise InvalidArgument("reference has a memory and the network has none; pass two of a kind.")
+    live = rollout.mask.any(dim=1)
+    if not live.any():
+        raise InvalidArgument("rollout has no live step; play at least one that is not discarded.")
+    return rollout if live.all() else rollout.rows(live)
+
+
+def _diagnose(rollout: Rollout, batch: Batch, config: PPOConfig) -> Metrics:
+    """Return what is to be known of a rollout before learning from it; an error when its sampler was another policy."""
+    mask = rollout.mask
+    sampler_gap = keep(rollout.logprobs - batch.logprobs, mask).abs().max().item()
+    if config.max_sampler_gap is not None and not sampler_gap <= config.max_sampler_gap:
+        raise InvalidState(
+            f"sampler_gap={sampler_gap:.2e} nats exceeds max_sampler_gap={config.max_sampler_gap:.0e}: the network "
+            "that learns is not the one that played, or its steps and unroll differ; in bfloat16 pass a larger limit."
+        )
+    errors = keep(batch.returns - batch.values, mask)
+    spread = masked_mean((batch.returns - masked_mean(batch.returns, mask)).square(), mask)
+    residual = masked_mean((errors - masked_mean(errors, mask)).square(), mask)
+    return {
+        "reward": masked_mean(rollout.rewards, mask).item(),
+        "kl": masked_mean(kl_k1(batch.logprobs, batch.ref_logprobs), mask).item(),
+        "explained_variance": (1 - residual / spread).item() if spread > 0 else 0.0,
+        "sampler_gap": sampler_gap,
+        "steps": float(mask.sum()),
+    }
+
+
+def _first_ratio(step: Metrics) -> float:
+    """Return 1 + the first minibatch's largest |ratio - 1|; an error unless that is 1."""
+    if step["ratio_gap"] > 1e-4:
+        raise InvalidState(
+            f"first_ratio={1 + step['ratio_gap']} is not 1: the network answers otherwise with gradient than without; "
+            "look for dropout, batch statistics, or an autocast around one of the two."
+        )
+    return 1 + step["ratio_gap"]

@@ -1,0 +1,62 @@
+"""Supervised fine-tuning: one pass over what was shown."""
+
+from dataclasses import dataclass
+
+import torch
+
+from rl_core.algorithms.step import mean_metrics, optimizer_step
+from rl_core.errors import InvalidArgument, check_at_least, check_positive
+from rl_core.evaluate import evaluate
+from rl_core.interfaces import Network
+from rl_core.losses.sft import sft_loss
+from rl_core.minibatches import like_lengths
+from rl_core.types import Episodes, Metrics
+
+
+@dataclass(frozen=True)
+class SFTConfig:
+    """What one pass of SFT reads."""
+
+    minibatch_rows: int = 64
+    """Rows (after cutting, where the network has no memory) in a step; >= 1."""
+    micro_rows: int | None = None
+    """Rows in a forward pass; None: the whole minibatch. Changes memory, not the result."""
+    max_grad_norm: float | None = 1.0
+    """Largest norm of the gradient, > 0; None: no limit."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_at_least("minibatch_rows", self.minibatch_rows, 1)
+        if self.micro_rows is not None:
+            check_at_least("micro_rows", self.micro_rows, 1)
+        if self.max_grad_norm is not None:
+            check_positive("max_grad_norm", self.max_grad_norm)
+
+
+def sft(
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    episodes: Episodes,
+    config: SFTConfig,
+    generator: torch.Generator,
+) -> Metrics:
+    """Return the metrics of one pass over the episodes, each shown action made likelier.
+
+    Pre-training is this with texts without a prompt whose every token counts; behaviour cloning is this with a drive.
+    """
+    if not episodes.mask.any():
+        raise InvalidArgument(f"episodes hold {len(episodes)} rows and no action that counts; show at least one.")
+    shown = episodes.cut() if network.memoryless else episodes
+
+    steps = []
+    for index in like_lengths(shown.mask.sum(dim=1), config.minibatch_rows, generator):
+        steps.append(
+            optimizer_step(
+                optimizer,
+                shown.rows(index).trim(),
+                lambda part: sft_loss(evaluate(network, part).logprobs, part.mask),
+                micro_rows=config.micro_rows,
+                max_grad_norm=config.max_grad_norm,
+            )
+        )
+    return mean_metrics(steps) | {"steps": float(episodes.mask.sum())}

@@ -1,0 +1,58 @@
+"""The three roles that the core knows: an environment, a network, and a scorer of finished episodes."""
+
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from rl_core.types import Episodes, Output, Prompt, TimeStep
+
+
+class Env(Protocol):
+    """B rows that advance in lock-step."""
+
+    def reset(self) -> tuple[Prompt, TimeStep]:
+        """Return what each row starts from; rows that were only cut off go on where they were."""
+        ...
+
+    def step(self, actions: Tensor) -> TimeStep:
+        """Return the answer to one action [B] in each row; rows that have ended ignore theirs."""
+        ...
+
+    def finished(self) -> list[tuple[float, int]]:
+        """Return (return, length) of each episode that ended since last asked."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that decides the future, as tensors and numbers."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to where `state_dict` was taken."""
+        ...
+
+
+class Network(Protocol):
+    """A policy with an optional critic: one step at a time, or a whole row at once, with equal results."""
+
+    memoryless: bool
+    """True when the answer to a step depends on that step's observation alone. All that the core may ask."""
+
+    def start(self, prompt: Prompt) -> Any:
+        """Return the memory after the prompt."""
+        ...
+
+    def step(self, obs: Tensor, state: Any) -> tuple[Output, Any]:
+        """Return the answer to one observation per row and the new memory; the given memory is used up."""
+        ...
+
+    def __call__(self, prompt: Prompt, obs: Tensor) -> Output:
+        """Return the answers to whole rows [B, T, *O]; equal to those of the steps, and the only way to gradients."""
+        ...
+
+
+class Scorer(Protocol):
+    """A judge of finished episodes, such as a reward model."""
+
+    def score(self, episodes: Episodes) -> Tensor:
+        """Return rewards [B, T] whose sum over a row is the episode's score."""
+        ...

@@ -1,0 +1,1 @@
+"""The annotated maths: tensors in, a scalar to minimise and its metrics out."""

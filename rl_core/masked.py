@@ -1,0 +1,41 @@
+"""Sums, means and selections over the cells that count (mask True), blind to whatever the others hold."""
+
+import torch
+from torch import Tensor
+
+from rl_core.errors import InvalidArgument
+
+
+def keep(x: Tensor, mask: Tensor) -> Tensor:
+    """Return x where the mask is True and exactly 0 elsewhere.
+
+    Select before any arithmetic, never after: a NaN or inf that reaches `exp` or a product gives NaN gradients
+    even where the result is thrown away, since inf * 0 is NaN.
+    """
+    check_same_shape(mask, x=x)
+    return torch.where(mask, x, 0.0)
+
+
+def masked_sum(x: Tensor, mask: Tensor) -> Tensor:
+    """Return the sum of x over the cells that count, a scalar."""
+    return keep(x, mask).sum()
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of x over the cells that count, a scalar; InvalidArgument when none counts."""
+    if not mask.any():
+        raise InvalidArgument(f"mask of shape {tuple(mask.shape)} is False everywhere; pass at least one live cell.")
+    return masked_sum(x, mask) / mask.sum()
+
+
+def check_same_shape(mask: Tensor, **tensors: Tensor) -> None:
+    """Nothing; InvalidArgument when a tensor has another shape than the mask.
+
+    Broadcasting [B] against [B, T] is silent when B == T, so no loss may rely on it.
+    """
+    for name, tensor in tensors.items():
+        if tensor.shape != mask.shape:
+            raise InvalidArgument(
+                f"{name} has shape {tuple(tensor.shape)}, mask has {tuple(mask.shape)}; "
+                "give every cell its own number, with no broadcasting."
+            )

@@ -1,0 +1,154 @@
+"""The nouns of the core: frozen dataclasses of tensors, one shape per field.
+
+Axis letters, here and everywhere: B rows, T steps, P prompt length - 1, A actions (the vocabulary), O one
+observation's shape. A row is one watched piece of an episode; rows advance in lock-step, and a row that has ended is
+padded with its mask False. A mask is True where a cell *counts*.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+Metrics = dict[str, float]
+"""What an update reports. The names, in both worlds (each algorithm fills those that it has):
+
+reward: per live step | kl: to the reference, nats per step (k1, on the steps as they were played) |
+entropy: nats per step | loss, policy_loss, value_loss | clip_fraction: share of steps whose ratio was clipped |
+explained_variance: of the returns by the old values | ratio_gap: largest |ratio - 1| | first_ratio: 1 + the ratio_gap
+of the first minibatch | sampler_gap: largest |log-probability while sampling - old log-probability|, nats |
+grad_norm: before clipping | steps: live steps learnt from.
+"""
+
+
+@dataclass(frozen=True)
+class _Tensors:
+    """Tensors (or groups of them) whose first axis is the row."""
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Return a copy with the function applied to every tensor."""
+        return type(self)(**{field.name: _apply(function, getattr(self, field.name)) for field in fields(self)})
+
+    def rows(self, index: Tensor | slice) -> Self:
+        """Return the chosen rows."""
+        return self.map(lambda tensor: tensor[index])
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return a copy on the device."""
+        return self.map(lambda tensor: tensor.to(device))
+
+
+def _apply(function: Callable[[Tensor], Tensor], value: Any) -> Any:
+    return value.map(function) if isinstance(value, _Tensors) else function(value)
+
+
+@dataclass(frozen=True)
+class Prompt(_Tensors):
+    """All that comes before the first observation; left-padded. P = 0 in an environment without a prompt."""
+
+    tokens: Tensor  # [B, P] int64
+    mask: Tensor  # [B, P] bool
+
+    @classmethod
+    def empty(cls, rows: int, device: torch.device | str = "cpu") -> Self:
+        """Return the prompt of an environment that has none."""
+        return cls(
+            torch.zeros(rows, 0, dtype=torch.int64, device=device),
+            torch.zeros(rows, 0, dtype=torch.bool, device=device),
+        )
+
+
+@dataclass(frozen=True)
+class TimeStep(_Tensors):
+    """What an environment answers to one action in each row.
+
+    A row ends with `terminated` (nothing follows: the value beyond is 0), or with `truncated` alone (we stop watching:
+    the value beyond is that of `obs`); both at once is termination. The step that ends a row carries that row's own
+    last observation, never one of the next episode. A `discarded` row, for whatever reason, must not be learnt from.
+    """
+
+    obs: Tensor  # [B, *O]
+    reward: Tensor  # [B] float
+    terminated: Tensor  # [B] bool
+    truncated: Tensor  # [B] bool
+    discarded: Tensor  # [B] bool
+
+
+@dataclass(frozen=True)
+class Output(_Tensors):
+    """What a network says of one observation, or of each in a row. Without a critic the values are 0."""
+
+    logits: Tensor  # [B, A] or [B, T, A], float32 or float64, temperature applied
+    value: Tensor  # [B] or [B, T]
+
+
+@dataclass(frozen=True)
+class Episodes(_Tensors):
+    """What was seen and done: the action in column t answers the observation in column t."""
+
+    prompt: Prompt
+    obs: Tensor  # [B, T, *O]
+    actions: Tensor  # [B, T] int64
+    mask: Tensor  # [B, T] bool: which actions count; a prefix of the row when played, with holes in a chat
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.actions)
+
+    def cut(self) -> Self:
+        """Return the live steps as rows of one step each: [B, T] becomes [N, 1], in row-major order.
+
+        For networks without memory, whose answer to a step does not depend on the steps before it.
+        """
+        live = self.mask
+        count = int(live.sum())
+        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "prompt"}
+        cut = {name: tensor[live].unsqueeze(1) for name, tensor in parts.items()}
+        return type(self)(prompt=Prompt.empty(count, live.device), **cut)
+
+    def spread(self, x: Tensor) -> Tensor:
+        """Return what was said of each live step of `cut()`, [N, 1], in the places of the steps, [B, T]."""
+        return x.new_zeros(self.mask.shape).masked_scatter(self.mask, x)
+
+    def trim(self) -> Self:
+        """Return the same rows without the columns that are padding in all of them."""
+        steps = int(self.mask.any(dim=0).nonzero().max()) + 1 if self.mask.any() else 0
+        pads = int((~self.prompt.mask.any(dim=0)).sum())
+        parts = {field.name: getattr(self, field.name)[:, :steps] for field in fields(self) if field.name != "prompt"}
+        return type(self)(prompt=self.prompt.map(lambda tensor: tensor[:, pads:]), **parts)
+
+
+@dataclass(frozen=True)
+class Rollout(Episodes):
+    """Episodes as they were played, with what was recorded on the way."""
+
+    logprobs: Tensor  # [B, T] of the sampled actions, nats
+    values: Tensor  # [B, T + 1]: column L of a row of L live steps is the value of what it saw last
+    rewards: Tensor  # [B, T]
+    terminated: Tensor  # [B, T] bool
+
+    def episodes(self) -> Episodes:
+        """Return what was seen and done, without what was recorded."""
+        return Episodes(self.prompt, self.obs, self.actions, self.mask)
+
+
+@dataclass(frozen=True)
+class Batch(Episodes):
+    """Episodes with everything a loss needs of the time when they were played (`old`), all [B, T]."""
+
+    logprobs: Tensor
+    ref_logprobs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+
+@dataclass(frozen=True)
+class Evaluation(_Tensors):
+    """What a network says now of the actions in some episodes; with gradient; all [B, T]."""
+
+    logprobs: Tensor  # nats
+    entropy: Tensor  # nats
+    values: Tensor
