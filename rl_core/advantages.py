@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rl_core.errors import InvalidArgument, check_at_least, check_between
+from rl_core.errors import check_at_least, check_between
 from rl_core.losses.kl import kl_k1
 from rl_core.masked import check_same_shape, keep, masked_mean
 
@@ -41,7 +41,8 @@ def gae(
     advantages = torch.zeros_like(deltas)
     advantage = torch.zeros_like(deltas[:, 0])  # [B]
     for t in reversed(range(deltas.shape[1])):
-        advantage = keep(deltas[:, t] + gamma * lam * advantage, mask[:, t])
+        following_advantage = keep(advantage, ~terminated[:, t])
+        advantage = keep(deltas[:, t] + gamma * lam * following_advantage, mask[:, t])
         advantages[:, t] = advantage
     return advantages, keep(advantages + now, mask)
 
@@ -70,7 +71,5 @@ def kl_shaped_rewards(rewards: Tensor, logprobs: Tensor, ref_logprobs: Tensor, m
     Raises InvalidArgument for β < 0. Source: Ziegler et al. 2019, arXiv:1909.08593, equation 2.
     """
     check_at_least("beta", beta, 0)
-    if not rewards.shape == logprobs.shape == ref_logprobs.shape:
-        shapes = tuple(rewards.shape), tuple(logprobs.shape), tuple(ref_logprobs.shape)
-        raise InvalidArgument(f"rewards, logprobs, ref_logprobs have shapes {shapes}; give all three [B, T].")
+    check_same_shape(mask, rewards=rewards, logprobs=logprobs, ref_logprobs=ref_logprobs)
     return keep(rewards, mask) - beta * keep(kl_k1(logprobs, ref_logprobs), mask)

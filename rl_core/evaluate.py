@@ -32,7 +32,8 @@ def sample(logits: Tensor, generator: torch.Generator, *, greedy: bool = False) 
 def evaluate(network: Network, episodes: Episodes) -> Evaluation:
     """Return what the network says now of the actions taken, with gradient, 0 in the cells that do not count."""
     output = network(episodes.prompt, episodes.obs)
-    logprobs = log_softmax(output.logits)  # [B, T, A]
+    # Padding is set to 0 before anything is computed: a NaN there would reach the gradient through the softmax.
+    logprobs = log_softmax(torch.where(episodes.mask.unsqueeze(-1), output.logits, 0.0))  # [B, T, A]
     chosen = logprobs.gather(-1, episodes.actions.unsqueeze(-1)).squeeze(-1)  # [B, T]
     entropy = -(logprobs.exp() * logprobs.clamp(min=-1e4)).sum(dim=-1)  # the clamp: 0 * -inf is NaN
     return Evaluation(keep(chosen, episodes.mask), keep(entropy, episodes.mask), keep(output.value, episodes.mask))

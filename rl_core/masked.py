@@ -29,13 +29,19 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def check_same_shape(mask: Tensor, **tensors: Tensor) -> None:
-    """Nothing; InvalidArgument when a tensor has another shape than the mask.
+    """Nothing; InvalidArgument when a tensor has another shape than the mask."""
+    check_alike(**tensors, mask=mask)
+
+
+def check_alike(**tensors: Tensor) -> None:
+    """Nothing; InvalidArgument when a tensor has another shape than the last one.
 
     Broadcasting [B] against [B, T] is silent when B == T, so no loss may rely on it.
     """
+    last, expected = list(tensors.items())[-1]
     for name, tensor in tensors.items():
-        if tensor.shape != mask.shape:
+        if tensor.shape != expected.shape:
             raise InvalidArgument(
-                f"{name} has shape {tuple(tensor.shape)}, mask has {tuple(mask.shape)}; "
+                f"{name} has shape {tuple(tensor.shape)}, {last} has {tuple(expected.shape)}; "
                 "give every cell its own number, with no broadcasting."
             )

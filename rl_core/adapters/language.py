@@ -121,9 +121,10 @@ class TokenNetwork(nn.Module):
 
     def _check(self, tokens: Tensor, length: int = 0) -> None:
         """Nothing; an error for ids without an embedding and for rows beyond the context."""
-        if tokens.numel() and int(tokens.max()) >= self.vocabulary:
+        outside = tokens[(tokens < 0) | (tokens >= self.vocabulary)]
+        if len(outside):
             raise InvalidArgument(
-                f"token {int(tokens.max())} exceeds the model's {self.vocabulary} embeddings; use the model's own "
+                f"token {int(outside[0])} is none of the model's {self.vocabulary} embeddings; use the model's own "
                 "tokenizer, or resize_token_embeddings."
             )
         if self.context is not None and length > self.context:

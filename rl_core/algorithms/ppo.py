@@ -107,9 +107,9 @@ def played_batch(
     said = (now.logprobs, ref_logprobs, now.values)
     logprobs, ref_logprobs, values = (rollout.spread(x) for x in said) if network.memoryless else said
     shaped = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
-    # Where a row was cut off, the value of what it saw last was recorded while playing.
-    beyond = torch.cat([torch.zeros_like(rollout.mask[:, :1]), ~rollout.mask], dim=1)
-    bootstrapped = torch.where(beyond, rollout.values, torch.cat([values, rollout.values[:, -1:]], dim=1))
+    # The value of what a row saw last, for rows that were cut off, was recorded while playing.
+    bootstrapped = rollout.values.clone()  # [B, T + 1]
+    bootstrapped[:, :-1] = torch.where(rollout.mask, values, rollout.values[:, :-1])
     advantages, returns = gae(
         shaped, bootstrapped, rollout.terminated, rollout.mask, gamma=config.gamma, lam=config.lam
     )

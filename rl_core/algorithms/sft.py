@@ -46,10 +46,14 @@ def sft(
     """
     if not episodes.mask.any():
         raise InvalidArgument(f"episodes hold {len(episodes)} rows and no action that counts; show at least one.")
-    shown = episodes.cut() if network.memoryless else episodes
+    shown = episodes.cut() if network.memoryless else episodes.rows(episodes.mask.any(dim=1))
 
     steps = []
-    for index in like_lengths(shown.mask.sum(dim=1), config.minibatch_rows, generator):
+    deal = like_lengths(shown.mask.sum(dim=1), config.minibatch_rows, generator)
+    # Each minibatch is divided by the same number. Divided by its own, the tokens of short answers, which come together,
+    # would weigh more than those of long ones, and the model would learn to be brief.
+    cells = float(shown.mask.sum()) / len(deal)
+    for index in deal:
         steps.append(
             optimizer_step(
                 optimizer,
@@ -57,6 +61,7 @@ def sft(
                 lambda part: sft_loss(evaluate(network, part).logprobs, part.mask),
                 micro_rows=config.micro_rows,
                 max_grad_norm=config.max_grad_norm,
+                cells=cells,
             )
         )
     return mean_metrics(steps) | {"steps": float(episodes.mask.sum())}

@@ -19,14 +19,15 @@ def optimizer_step(
     *,
     micro_rows: int | None,
     max_grad_norm: float | None,
+    cells: float | None = None,
 ) -> Metrics:
-    """Return the metrics of one step down the gradient of the mean loss over the minibatch's live cells.
+    """Return the metrics of one step down the gradient of the mean loss over `cells` live cells (None: all there are).
 
     The rows are taken `micro_rows` at a time (None: all at once), and each part's loss is weighted by its share of the
-    live cells. A mean of means would weight a token of a short answer more than one of a long answer.
+    cells. A mean of means would weight a token of a short answer more than one of a long answer.
     """
     optimizer.zero_grad()
-    live = minibatch.mask.sum()
+    live = minibatch.mask.sum() if cells is None else minibatch.mask.new_full((), cells, dtype=torch.float32)
     metrics: Metrics = {}
     for index in torch.arange(len(minibatch), device=live.device).split(micro_rows or len(minibatch)):
         part = minibatch.rows(index)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from rl_core.errors import check_at_least, check_positive
-from rl_core.masked import check_same_shape, keep, masked_mean
+from rl_core.masked import check_alike, check_same_shape, keep, masked_mean
 from rl_core.types import Metrics
 
 
@@ -26,6 +26,7 @@ def clipped_surrogate(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor
 
     Raises InvalidArgument for ε <= 0. Source: Schulman et al. 2017, arXiv:1707.06347, equation 7.
     """
+    check_alike(logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages)
     ratio = torch.exp(logprobs - old_logprobs)
     if clip is None:
         return ratio * advantages
@@ -53,7 +54,7 @@ def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor
     values, old_values, returns = (keep(x, mask) for x in (values, old_values, returns))
     errors = (values - returns).square()
     if clip is not None:
-        check_positive("value_clip", clip)
+        check_positive("clip", clip)
         near = old_values + (values - old_values).clamp(-clip, clip)
         errors = torch.maximum(errors, (near - returns).square())
     return masked_mean(errors, mask) / 2
@@ -91,6 +92,8 @@ def ppo_loss(
     """
     check_at_least("value_weight", value_weight, 0)
     check_at_least("entropy_weight", entropy_weight, 0)
+    if value_clip is not None:
+        check_positive("value_clip", value_clip)
     check_same_shape(mask, logprobs=logprobs, entropy=entropy, old_logprobs=old_logprobs, advantages=advantages)
     # Selected before `exp`: a masked cell may hold anything.
     logprobs, old_logprobs, advantages = (keep(x, mask) for x in (logprobs, old_logprobs, advantages))
