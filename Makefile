@@ -1,0 +1,48 @@
+# Two commands: `make run` and `make test`. Each does its own set-up.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check lab notebooks models benchmark clean
+.DEFAULT_GOAL := run
+
+run: .venv/ready
+	$(BIN)/python -m lessons.side_by_side
+
+test: .venv/ready-dev
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+check: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m slow
+
+lab: .venv/ready
+	$(BIN)/jupyter lab notebooks/en/01_two_worlds.ipynb
+
+# Notebooks in both languages from notebooks/source, executed.
+notebooks: .venv/ready
+	$(BIN)/python -m notebooks.build
+
+# The models that ship with the worlds, made again.
+models: .venv/ready
+	$(BIN)/python -m lessons.pretrain --out lessons/worlds/language/models/base
+	$(BIN)/python -m lessons.sft --world language --out lessons/worlds/language/models/sft
+	$(BIN)/python -m lessons.sft --world cartpole --out lessons/worlds/cartpole/models/clone
+
+# The table of the README, over all seeds.
+benchmark: .venv/ready
+	$(BIN)/python -m benchmarks.learning
+
+.venv/ready: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+.venv/ready-dev: requirements-dev.txt .venv/ready
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,122 @@
+"""Tiny instances of both worlds with one face, for tests of what must hold in each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gymnasium
+import torch
+import transformers
+
+from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork
+from rl_core.adapters.language import TokenEnv, TokenNetwork
+
+VOCABULARY = 11
+LONGEST = 8
+ENDS = (0, 3)  # 0 is also what prompts are padded with
+PROMPTS = [[5], [1, 2, 4], [7, 0, 9, 10, 2], [6, 6], [8, 1, 3, 5], [2]]  # of unequal length; some hold an end
+
+
+def seeded(seed, device="cpu"):
+    """Return a fresh generator."""
+    return torch.Generator(device).manual_seed(seed)
+
+
+def language_model(kind, seed=0, **options):
+    """Return a tiny random model, in train mode and with dropout on, as a config makes it."""
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 64}
+    shape |= {"vocab_size": VOCABULARY, "initializer_range": 0.3, "bos_token_id": 1, "eos_token_id": 0}
+    grouped = shape | {"intermediate_size": 32, "num_key_value_heads": 1, "attention_dropout": 0.1}
+    configs = {
+        "qwen2": lambda: transformers.Qwen2Config(**grouped, tie_word_embeddings=True, **options),
+        "llama": lambda: transformers.LlamaConfig(**grouped, tie_word_embeddings=False, **options),
+        "gpt2": lambda: transformers.GPT2Config(**shape, **options),
+        "neox": lambda: transformers.GPTNeoXConfig(
+            **shape, intermediate_size=32, hidden_dropout=0.1, attention_dropout=0.1, **options
+        ),
+        "bloom": lambda: transformers.BloomConfig(**shape, hidden_dropout=0.1, attention_dropout=0.1, **options),
+        "opt": lambda: transformers.OPTConfig(
+            **shape, ffn_dim=32, word_embed_proj_dim=16, dropout=0.1, attention_dropout=0.1, pad_token_id=0, **options
+        ),
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return transformers.AutoModelForCausalLM.from_config(configs[kind]()).train()
+
+
+def token_network(kind, critic, seed=1, device="cpu", dtype=torch.float32, temperature=1.0):
+    """Return a tiny language model as a network whose critic, where it has one, says something."""
+    network = TokenNetwork(language_model(kind, seed), critic=critic, temperature=temperature)
+    if network.value_head is not None:
+        torch.nn.init.normal_(network.value_head.weight, generator=seeded(seed))
+    return network.to(device, dtype)
+
+
+def score_tokens(prompts, answers):
+    """Return a number for each answer that depends on every token of it, and on the prompt."""
+    pairs = zip(prompts, answers, strict=True)
+    return [sum(answer) % 5 - 1.5 + 0.1 * len(answer) + 0.01 * sum(prompt) for prompt, answer in pairs]
+
+
+def token_env(rows=8, *, seed=0, group_size=1, device="cpu", **options):
+    """Return an environment of a few short prompts."""
+    options = {"max_new_tokens": LONGEST, "eos": ENDS} | options
+    return TokenEnv(PROMPTS, score_tokens, rows, group_size=group_size, seed=seed, device=device, **options)
+
+
+def gym_env(make, rows=8, *, seed=0, group_size=1, device="cpu", **options):
+    """Return rows of an environment that `make(rows)` names or builds."""
+    return GymEnv(make(rows), rows, group_size=group_size, seed=seed, device=device, **options)
+
+
+def mlp_network(make, seed=1, device="cpu", dtype=torch.float32, **options):
+    """Return a perceptron that fits the environment and has preferences."""
+    network = MLPNetwork.for_env(gym_env(make, 1), hidden=16, generator=seeded(seed), **options)
+    with torch.no_grad():
+        network.policy[-1].weight.mul_(50)
+    return network.to(device, dtype)
+
+
+@dataclass(frozen=True)
+class World:
+    """One world: how to build its environment and its network."""
+
+    env: Callable[..., Any]
+    network: Callable[..., Any]
+    starts_vary: bool = True
+    lengths_vary: bool = True
+
+
+def short(name, steps):
+    """Return a factory of environments that stop after a few steps."""
+    return lambda rows: partial(gymnasium.make, name, max_episode_steps=steps)
+
+
+def gym_world(make, **facts):
+    """Return a world of Gymnasium."""
+    return World(partial(gym_env, make), partial(mlp_network, make), **facts)
+
+
+def language_world(kind, critic):
+    """Return a world of tokens."""
+    return World(token_env, partial(token_network, kind, critic))
+
+
+CARTPOLE = gym_world(CartPoleRows)
+LANGUAGE = language_world("qwen2", "separate")
+WORLDS = {
+    "cartpole": CARTPOLE,
+    "acrobot": gym_world(short("Acrobot-v1", 12), lengths_vary=False),
+    "taxi": gym_world(short("Taxi-v4", 12), lengths_vary=False),
+    "frozen lake": gym_world(short("FrozenLake-v1", 12), starts_vary=False),
+    "qwen2, separate critic": LANGUAGE,
+    "llama, shared critic": language_world("llama", "shared"),
+    "gpt2, separate critic": language_world("gpt2", "separate"),
+    "neox, no critic": language_world("neox", None),
+}
+ALL_NETWORKS = WORLDS | {
+    f"{kind}, {critic}": language_world(kind, critic)
+    for kind in ("qwen2", "llama", "gpt2", "neox", "opt")
+    for critic in ("shared", "separate", None)
+}
