@@ -1,0 +1,1 @@
+"""What the lessons' programs reach, over seeds that nothing was tuned on."""

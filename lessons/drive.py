@@ -1,0 +1,144 @@
+"""From the first look at the truth to the last: runs in turn, live columns, interruption, and the report."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lessons.options import TRUTH_SEED, Options, machine, plainly, prepare, worlds_run
+from lessons.report.columns import Columns
+from lessons.report.final import report
+from lessons.report.look import look
+from lessons.run import Run, Trainer
+from lessons.settings import PPO, PPORun
+from rl_core.algorithms.ppo import PPOConfig
+from rl_core.errors import CheckpointError, RLCoreError
+
+SAVE_EVERY = 10
+
+
+def main(algorithm: str, train: Trainer, description: str | None, *, worlds: Sequence[str] | None = None) -> None:
+    """Run from the command line, in the given worlds, or in the one that --world names."""
+    try:
+        options, configs = worlds_run(Options, PPO, worlds, description=description or "")
+        configs = {name: adjusted(config, options) for name, config in configs.items()}
+        folder = options.resume or prepare(options)
+        if options.resume is not None:
+            options, configs = recall(folder)
+            torch.set_num_threads(options.threads)
+        summary = drive(algorithm, train, configs, options, folder, resumed=options.resume is not None)
+    except RLCoreError as error:
+        plainly(error)
+        return
+    if summary["interrupted"]:
+        print(f"\nInterrupted. Go on with: --resume {folder}")
+
+
+def adjusted(config: PPORun, options: Options) -> PPORun:
+    """Return the configuration as the options for both worlds want it."""
+    start = options.start or config.start
+    return replace(config, start=start, iterations=min(3, config.iterations) if options.quick else config.iterations)
+
+
+def drive(
+    algorithm: str, train: Trainer, configs: dict[str, PPORun], options: Options, folder: Path, *, resumed: bool = False
+) -> dict[str, Any]:
+    """Return the summary of a whole run, whose files are then in the folder."""
+    began = time.perf_counter()
+    runs = [Run.start(name, config, seed=options.seed, device=options.device) for name, config in configs.items()]
+    before = [look(run, seed=TRUTH_SEED + options.seed, quick=options.quick) for run in runs]
+    if resumed:
+        for run in runs:
+            run.load(folder / f"{run.world.name}.pt", algorithm)
+        forget_beyond(folder / "metrics.jsonl", {run.world.name: run.iteration for run in runs})
+    else:
+        remember(folder, options, configs)
+    in_turn(runs, train, algorithm, options.seed, folder)
+    after = [look(run, seed=TRUTH_SEED + options.seed, quick=options.quick) for run in runs]
+    facts = {
+        "algorithm": algorithm,
+        "seed": options.seed,
+        "device": options.device,
+        "interrupted": any(run.iteration < run.config.iterations for run in runs),
+        "seconds": time.perf_counter() - began,
+        "machine": machine(),
+    }
+    return report(runs, before, after, facts, folder)
+
+
+def in_turn(runs: Sequence[Run], train: Trainer, algorithm: str, seed: int, folder: Path) -> None:
+    """Nothing; every run has advanced to its end, an iteration in turn, or to where Ctrl-C stopped them all."""
+    columns = Columns([run.world.title for run in runs])
+    going = {run.world.name: (run, train(run)) for run in runs}
+    with interruptible() as asked_to_stop, (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        while going and not asked_to_stop():
+            for name, (run, records) in list(going.items()):
+                record = next(records, None)
+                if record is None:
+                    del going[name]
+                    continue
+                record |= run.probe(seed=2 * TRUTH_SEED + seed)
+                print(json.dumps(record), file=file, flush=True)
+                columns.show(run.world.title, record, run.config.iterations)
+                if run.iteration % SAVE_EVERY == 0:
+                    run.save(folder / f"{name}.pt", algorithm)
+    for run in runs:
+        run.save(folder / f"{run.world.name}.pt", algorithm)
+        run.world.save(run.network, folder / run.world.name)
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Give a question: was Ctrl-C pressed? Iterations are finished first, so that a run stops where it can go on.
+
+    Pressed once more it stops at once, as ever.
+    """
+    pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nStopping after this iteration (Ctrl-C once more: at once).", flush=True)
+
+    usual = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def remember(folder: Path, options: Options, configs: dict[str, PPORun]) -> None:
+    """Nothing; the folder now says how the run was started."""
+    said = {"options": asdict(options), "worlds": {name: asdict(config) for name, config in configs.items()}}
+    (folder / "config.json").write_text(json.dumps(said, indent=2, default=str), encoding="utf-8")
+
+
+def recall(folder: Path) -> tuple[Options, dict[str, PPORun]]:
+    """Return the options and configs that a run's folder remembers."""
+    try:
+        said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        options = Options(**{name: said["options"][name] for name in ("seed", "device", "threads", "quick")})
+        configs = {
+            name: PPORun(**{**values, "update": PPOConfig(**values["update"])})
+            for name, values in said["worlds"].items()
+        }
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            f"resume={str(folder)!r} is no run's folder ({error!r}); pass one under runs/."
+        ) from error
+    return options, configs
+
+
+def forget_beyond(path: Path, iterations: dict[str, int]) -> None:
+    """Nothing; the records no longer hold what the checkpoints have not seen."""
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if (r := json.loads(line))["iteration"] <= iterations.get(r["world"], 0)]
+        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

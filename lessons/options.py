@@ -1,0 +1,87 @@
+"""What the command line offers: one field, one option; every hyper-parameter of each world among them."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+import tyro
+
+from lessons.worlds import NAMES
+from rl_core.errors import InvalidArgument, RLCoreError
+
+TRUTH_SEED = 10_000
+"""Added to a run's seed for evaluation: what is evaluated on is never trained on."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run."""
+
+    seed: int = 0
+    """Of every generator in the run."""
+    device: str = "cpu"
+    """Where tensors live: cpu, cuda, cuda:1."""
+    threads: int = 2
+    """CPU threads of torch. Another number sums in another order: results differ in the last bit, and later more."""
+    out: Path = Path("runs")
+    """Folder in which the run's own folder is made."""
+    quick: bool = False
+    """A smoke run: three iterations, and quick looks at the truth."""
+    start: Literal["reference", "scratch"] | None = None
+    """Where both policies start; default: as each world's options say (reference)."""
+    resume: Path | None = None
+    """A run's folder, to go on where it was interrupted; all other options are then the run's own."""
+
+
+def worlds_run(
+    options: type[T], table: Mapping[str, Any], worlds: Sequence[str] | None, *, description: str
+) -> tuple[T, dict[str, Any]]:
+    """Return the command line's options beside each world's configuration, whose fields are options as well.
+
+    `worlds` None asks for one with --world, whose defaults then hold.
+    """
+    given = sys.argv[1:]
+    if worlds is None:
+        choice = make_dataclass("Choice", [("world", Literal[NAMES])])  # type: ignore[valid-type]
+        is_known = any(word.startswith("--world") for word in given)
+        chosen, given = tyro.cli(choice, args=given, return_unknown_args=True, add_help=not is_known)
+        worlds = (chosen.world,)
+    configs = [(name, type(table[name]), field(default=table[name])) for name in worlds]
+    command = make_dataclass("Command", configs, bases=(options,), frozen=True, kw_only=True)
+    parsed: Any = tyro.cli(command, args=given, description=description)
+    own = {item.name: getattr(parsed, item.name) for item in fields(options)}  # type: ignore[arg-type]
+    return options(**own), {name: getattr(parsed, name) for name in worlds}
+
+
+def prepare(options: Options) -> Path:
+    """Return the folder of a new run, after making sure that the machine has what was asked for."""
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        raise InvalidArgument(f"device={options.device!r}, but torch sees no CUDA; pass --device cpu.")
+    torch.set_num_threads(options.threads)
+    folder = options.out / datetime.now().strftime("%Y%m%d-%H%M%S")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InvalidArgument(f"out={str(options.out)!r} cannot be written ({error}); pass another folder.") from error
+    return folder
+
+
+def plainly(error: RLCoreError) -> None:
+    """Nothing; leaves the program with the error's own words, which say what to do, and no traceback."""
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+def machine() -> dict[str, Any]:
+    """Return what a result depends on besides its seed."""
+    card = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "cores": os.cpu_count(), "gpu": card}

@@ -1,0 +1,1 @@
+"""What a run tells: columns while it goes on, then tables, curves and pages, alike for both worlds."""

@@ -1,0 +1,54 @@
+"""The curves of a run: one column a world, the same quantity in the same line."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLOURS = {0: "#d9772b", 1: "#2f6db5"}
+INK, PALE = "#333940", "#e6e8eb"
+LINES = (
+    ("return", "return of finished episodes"),
+    ("kl_per_episode", "KL to the reference\n(nats per episode)"),
+    ("entropy", "entropy\n(nats per step)"),
+    ("clip_fraction", "share of clipped steps"),
+    ("explained_variance", "explained variance\nof the critic"),
+)
+
+
+def read_records(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the records of a metrics file, by world."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        found.setdefault(record["world"], []).append(record)
+    return found
+
+
+def draw_curves(records: dict[str, list[dict[str, Any]]], titles: Sequence[str], path: Path) -> None:
+    """Nothing; the picture is in the file."""
+    figure = Figure(figsize=(4.6 * len(titles), 9), dpi=110, layout="constrained")
+    grid = figure.subplots(len(LINES), len(titles), squeeze=False, sharex="col")
+    for column, (title, rows) in enumerate(zip(titles, records.values(), strict=True)):
+        for line, (name, label) in enumerate(LINES):
+            axes = grid[line][column]
+            curve(axes, rows, name, COLOURS[column % len(COLOURS)])
+            if column == 0:
+                axes.set_ylabel(label, color=INK, fontsize=9)
+        grid[0][column].set_title(title, color=INK, fontsize=12, loc="left", weight="bold")
+        grid[-1][column].set_xlabel("live steps", color=INK, fontsize=9)
+    figure.savefig(path)
+
+
+def curve(axes: Axes, rows: Sequence[dict[str, Any]], name: str, colour: str) -> None:
+    """Nothing; the axes show one quantity against live steps, without the iterations that have none yet."""
+    points = [(row["steps"], row[name]) for row in rows if row.get(name) is not None]
+    if points:
+        axes.plot(*zip(*points, strict=True), color=colour, lw=1.8)
+    axes.grid(color=PALE, lw=0.8)
+    axes.tick_params(colors=INK, labelsize=8, length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)

@@ -1,0 +1,104 @@
+"""What a run says at its end: the truth before and after, credit step by step, the analogy, and the files."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lessons.report.credit import NOUNS, credit, credit_page, nouns
+from lessons.report.curves import draw_curves, read_records
+from lessons.report.look import Look
+from lessons.run import Run
+from lessons.worlds.measure import wilson
+
+LAST_STEPS = 10  # of a long row, on the screen
+
+
+def report(
+    runs: Sequence[Run], before: Sequence[Look], after: Sequence[Look], facts: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    """Return the run's summary; tables are on the screen and files in the folder by then."""
+    console = Console(highlight=False)
+    summary = facts | {"worlds": {}}
+    pages = []
+    for run, old, new in zip(runs, before, after, strict=True):
+        summary["worlds"][run.world.name] = of_world(run, old, new)
+        console.print(truth_table(run, old, new))
+        console.print(credit_table(run, old, new, row=0))
+        shown = run.world.show(old.played, new.played, folder)
+        pages.append(credit_page(run, old, new, shown.name))
+    console.print(analogy_table(runs, after))
+    (folder / "samples.md").write_text("\n".join(pages), encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding="utf-8")
+    draw_curves(read_records(folder / "metrics.jsonl"), [run.world.title for run in runs], folder / "curves.png")
+    files = ", ".join(sorted(path.name for path in folder.iterdir()))
+    console.print(f"\n{facts['seconds']:.0f} s in all. In {folder}: {files}")
+    return summary
+
+
+def of_world(run: Run, before: Look, after: Look) -> dict[str, Any]:
+    """Return one world's part of the summary."""
+    steps, seconds = run.solved_at or (None, None)
+    unit = f"{run.world.step_name}s"
+    return {
+        "start": run.config.start,
+        "iterations": run.iteration,
+        "before": before.gold,
+        "after": after.gold,
+        **run.world.bounds(before.gold, after.gold),
+        unit: run.steps,
+        "seconds": run.seconds,
+        f"{unit}_to_solved": steps,
+        "seconds_to_solved": seconds,
+    }
+
+
+def truth_table(run: Run, before: Look, after: Look) -> Table:
+    """Return the table of the truth before and after, shares with their 95 % intervals."""
+    table = Table(title=f"{run.world.title}: the truth, before and after", title_justify="left")
+    for head, justify in (("", "left"), ("before", "right"), ("after", "right")):
+        table.add_column(head, justify=justify)  # type: ignore[arg-type]
+    for name in after.gold:
+        if "/" not in name:
+            cells = (told(run, look.gold, name) if name in look.gold else "–" for look in (before, after))
+            table.add_row(name.replace("_", " "), *cells)
+    for name, value in run.world.bounds(before.gold, after.gold).items():
+        table.add_row(name.replace("_", " "), "", f"{value:.2f}")
+    return table
+
+
+def told(run: Run, gold: dict[str, float], name: str) -> str:
+    """Return one number of the truth for people: a share with its interval, anything else as it is."""
+    if name not in run.world.shares:
+        return f"{gold[name]:,.2f}".removesuffix(".00")
+    low, high = wilson(gold[name], int(gold[run.world.trials]))
+    return f"{gold[name]:.1%} [{low:.1%}, {high:.1%}]"
+
+
+def credit_table(run: Run, before: Look, after: Look, row: int) -> Table:
+    """Return the last steps of one start before and after: reward, KL and advantage of each."""
+    table = Table(title=f"{run.world.title}: the same start, step by step (last {LAST_STEPS})", title_justify="left")
+    for when in ("before", "after"):
+        for head in (when, "reward", "KL", "advantage"):
+            table.add_column(head, justify="left" if head == when else "right")
+    lines = [credit(run, look, row)[-LAST_STEPS:] for look in (before, after)]
+    empty = ("", "", "", "")
+    for number in range(max(map(len, lines))):
+        old, new = (line[number] if number < len(line) else empty for line in lines)
+        table.add_row(*old, *new)
+    return table
+
+
+def analogy_table(runs: Sequence[Run], looks: Sequence[Look]) -> Table:
+    """Return the eight nouns of reinforcement learning, each filled from live objects."""
+    table = Table(title="One loop, eight nouns, filled from this run", title_justify="left", show_lines=True)
+    table.add_column("")
+    for run in runs:
+        table.add_column(run.world.title, overflow="fold")
+    told_by = [nouns(run, look) for run, look in zip(runs, looks, strict=True)]
+    for noun in NOUNS:
+        table.add_row(noun, *(words[noun] for words in told_by))
+    return table

@@ -1,0 +1,88 @@
+"""The two worlds, with one face: whatever a lesson asks of one, it asks of the other in the same words."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from rl_core.errors import check_choice
+from rl_core.interfaces import Env
+from rl_core.types import Episodes, Rollout
+
+NAMES = ("cartpole", "language")
+Gold = dict[str, float]
+
+
+class World(Protocol):
+    """What a lesson may ask. Every method that draws takes a seed; every method that builds takes a device."""
+
+    name: str
+    title: str
+    step_name: str  # what people call a step here
+    shares: tuple[str, ...]  # the numbers of the truth that are shares of trials
+    trials: str  # the number of the truth that counts the trials
+
+    def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
+        """Return a fresh network that starts as `start`: reference, base or scratch, or a folder that `save` wrote."""
+        ...
+
+    def reference(self, device: str = "cpu") -> nn.Module:
+        """Return the frozen network that we start from and stay close to."""
+        ...
+
+    def env(self, *, rows: int, steps: int, seed: int, device: str = "cpu") -> Env:
+        """Return the training environment; `steps` is the most that a row may have."""
+        ...
+
+    def demonstrations(self, count: int, *, seed: int) -> Episodes:
+        """Return episodes to imitate, imperfect on purpose."""
+        ...
+
+    def gold(self, network: nn.Module, *, seed: int, device: str = "cpu", quick: bool = False) -> Gold:
+        """Return the truth about a network, as no training ever sees it; `quick` looks at fewer episodes."""
+        ...
+
+    def probe(self, network: nn.Module, *, seed: int, device: str = "cpu") -> Gold:
+        """Return as much of that truth as `solved` needs, fast enough to be asked while training."""
+        ...
+
+    def solved(self, gold: Gold) -> bool:
+        """Return whether that truth is what the world asks for."""
+        ...
+
+    def bounds(self, before: Gold, after: Gold) -> Gold:
+        """Return what any policy must pay at the least for the way from before to after."""
+        ...
+
+    def examples(self, count: int, *, seed: int, device: str = "cpu") -> Env:
+        """Return an environment of whole, unseen episodes whose first starts depend on the seed alone."""
+        ...
+
+    def words(self, played: Rollout, row: int) -> list[str]:
+        """Return each live step of a row in a few characters, for people."""
+        ...
+
+    def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
+        """Return the file, written into the folder, that shows the same starts before and after."""
+        ...
+
+    def save(self, network: nn.Module, folder: Path) -> None:
+        """Write the policy so that `network(str(folder))` opens it."""
+        ...
+
+    def analogy(self, played: Rollout, network: nn.Module) -> dict[str, str]:
+        """Return what state, action, policy, reward and environment are here, told from live objects."""
+        ...
+
+
+def load(name: str) -> World:
+    """Return the world of that name."""
+    check_choice("world", name, NAMES)
+    return import_module(f"lessons.worlds.{name}").WORLD
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Return a CPU generator with that seed."""
+    return torch.Generator().manual_seed(seed)

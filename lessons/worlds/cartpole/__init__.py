@@ -1,0 +1,137 @@
+"""The pole: four numbers seen, two pushes to choose from, one point for each step upright."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lessons.worlds import Gold, seeded
+from lessons.worlds.cartpole.draw import film
+from lessons.worlds.cartpole.drivers import MEDIOCRE
+from lessons.worlds.measure import kl_per_episode, mean
+from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork
+from rl_core.errors import CheckpointError
+from rl_core.interfaces import Env, Network
+from rl_core.rollout import rollout
+from rl_core.types import Episodes, Rollout
+
+MODELS = Path(__file__).parent / "models"
+SOLVED = 475.0
+EPISODES = 100
+FILMED = 3  # drives side by side
+
+
+@dataclass(frozen=True)
+class CartPole:
+    """The pole's world."""
+
+    name: str = "cartpole"
+    title: str = "CartPole"
+    step_name: str = "step"
+    shares: tuple[str, ...] = ()
+    trials: str = "episodes"
+
+    def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
+        """Return a perceptron: the clone's policy (reference), a fresh one (base, scratch) or a saved one."""
+        network = MLPNetwork((4,), None, 2, critic=critic, generator=seeded(seed))
+        if start not in ("scratch", "base"):
+            folder = MODELS / "clone" if start == "reference" else Path(start)
+            path = folder / "policy.safetensors"
+            if not path.is_file():
+                raise CheckpointError(
+                    f"start={start!r}: {path} does not exist; pass reference, base, scratch or a folder."
+                )
+            network.policy.load_state_dict(load_file(path))
+        return network.to(device)
+
+    def reference(self, device: str = "cpu") -> nn.Module:
+        """Return the frozen clone of the mediocre driver."""
+        return self.network("reference", seed=0, device=device, critic=False).requires_grad_(False)
+
+    def env(self, *, rows: int, steps: int, seed: int, device: str = "cpu") -> Env:
+        """Return poles watched `steps` at a time: a row that is cut off goes on in the next rollout."""
+        return GymEnv(CartPoleRows(rows), rows, window=steps, seed=seed, device=device)
+
+    def demonstrations(self, count: int, *, seed: int) -> Episodes:
+        """Return drives of the mediocre driver."""
+        return drive(MEDIOCRE, count, seed=seed).episodes()
+
+    def gold(self, network: nn.Module, *, seed: int, device: str = "cpu", quick: bool = False) -> Gold:
+        """Return the mean return of 100 episodes (quick: 20), greedy and sampled, and the distance to the reference."""
+        count = EPISODES // 5 if quick else EPISODES
+        sampled = drive(network, count, seed=seed, device=device)
+        greedy = drive(network, count, seed=seed, device=device, greedy=True)
+        return {
+            "sampled_return": mean_return(sampled),
+            "greedy_return": mean_return(greedy),
+            "length": sampled.mask.sum().item() / count,
+            "kl": kl_per_episode(sampled, self.reference(device)),
+            "episodes": float(count),
+        }
+
+    def probe(self, network: nn.Module, *, seed: int, device: str = "cpu") -> Gold:
+        """Return the mean sampled return of 100 episodes."""
+        return {"sampled_return": mean_return(drive(network, EPISODES, seed=seed, device=device))}
+
+    def solved(self, gold: Gold) -> bool:
+        """Return whether the sampled return is at Gymnasium's own threshold."""
+        return gold["sampled_return"] >= SOLVED
+
+    def bounds(self, before: Gold, after: Gold) -> Gold:
+        """Return nothing: the return does not tell how far a policy must go for it."""
+        return {}
+
+    def examples(self, count: int, *, seed: int, device: str = "cpu") -> Env:
+        """Return whole drives from starts that depend on the seed alone."""
+        return GymEnv(CartPoleRows(count), count, seed=seed, device=device)
+
+    def words(self, played: Rollout, row: int) -> list[str]:
+        """Return each push with the lean that it answers, in degrees."""
+        degrees = played.obs[row, :, 2].rad2deg().tolist()
+        pushes = ["◀" if action == 0 else "▶" for action in played.actions[row].tolist()]
+        length = int(played.mask[row].sum())
+        return [f"{push}{angle:+.1f}°" for push, angle in zip(pushes, degrees, strict=True)][:length]
+
+    def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
+        """Return the film of the same starts before and after."""
+        path = folder / "pole.gif"
+        film(*(states_of(played)[:FILMED] for played in (before, after)), path)
+        return path
+
+    def save(self, network: nn.Module, folder: Path) -> None:
+        """Write the policy as safetensors."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {k: v.contiguous().cpu() for k, v in network.policy.state_dict().items()}, folder / "policy.safetensors"
+        )
+
+    def analogy(self, played: Rollout, network: nn.Module) -> dict[str, str]:
+        """Return what the nouns of reinforcement learning are here, told from live objects."""
+        x, speed, angle, turn = played.obs[0, 0].tolist()
+        return {
+            "state": f"x {x:+.2f} m, {speed:+.2f} m/s, lean {angle:+.3f} rad, {turn:+.2f} rad/s",
+            "action": f"{('push left', 'push right')[int(played.actions[0, 0])]} (of 2)",
+            "policy": f"MLP, {sum(p.numel() for p in network.policy.parameters()):,} parameters",
+            "environment": "the laws of motion, 0.02 s a step",
+        }
+
+
+def drive(policy: Network, count: int, *, seed: int, device: str = "cpu", greedy: bool = False) -> Rollout:
+    """Return `count` whole episodes, all from the starts of this seed."""
+    env = GymEnv(CartPoleRows(count), count, seed=seed, device=device)
+    return rollout(env, policy, torch.Generator(device).manual_seed(seed), greedy=greedy)
+
+
+def states_of(played: Rollout) -> list[Tensor]:
+    """Return the states [L, 4] of each row's live steps."""
+    return [states[mask].cpu() for states, mask in zip(played.obs, played.mask, strict=True)]
+
+
+def mean_return(played: Rollout) -> float:
+    """Return the mean return of whole episodes."""
+    return mean(played.rewards.sum(dim=1).tolist())
+
+
+WORLD = CartPole()
