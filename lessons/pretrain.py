@@ -38,7 +38,7 @@ class Options:
     """Blocks."""
     heads: int = 4
     """Attention heads; half as many for keys and values."""
-    passes: int = 110
+    passes: int = 120
     """Passes, each over fresh texts."""
     texts: int = 3200
     """In a pass."""

@@ -65,9 +65,9 @@ PPO = {
         iterations=40,
         rows=64,
         steps=32,
-        learning_rate=3e-4,
-        probe_every=8192,
-        update=PPOConfig(gamma=1.0, lam=0.95, beta=0.1, value_weight=0.1, epochs=4, minibatches=4, max_grad_norm=1.0),
+        learning_rate=4e-4,
+        probe_every=4096,
+        update=PPOConfig(gamma=1.0, lam=1.0, beta=0.15, value_weight=0.1, epochs=3, minibatches=4, max_grad_norm=1.0),
     ),
 }
 
@@ -75,5 +75,5 @@ SFT = {
     "cartpole": SFTRun(
         passes=10, demonstrations=100, learning_rate=3e-3, update=SFTConfig(minibatch_rows=256, max_grad_norm=None)
     ),
-    "language": SFTRun(passes=20, demonstrations=3200, learning_rate=1e-3, update=SFTConfig(minibatch_rows=64)),
+    "language": SFTRun(passes=30, demonstrations=3200, learning_rate=1e-3, update=SFTConfig(minibatch_rows=64)),
 }

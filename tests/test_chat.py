@@ -1,7 +1,10 @@
 """Chats as episodes against the tokenizer's own mask, and against users who write control tokens."""
 
+import copy
+
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 
 from lessons.worlds.language.tokenizer import build_tokenizer
 from rl_core.adapters.language import episodes_from_chat, prompts_from_chat
@@ -114,9 +117,13 @@ def test_a_prompt_is_the_beginning_of_its_chat(tokenizer):
         assert row >= len(BENIGN) or prompt == known
 
 
-def test_a_beginning_token_stands_once(tokenizer):
+def test_a_beginning_token_stands_once(trained):
+    tokenizer, begin = copy.deepcopy(trained), trained.convert_tokens_to_ids("<|endoftext|>")
     tokenizer.chat_template = "<|endoftext|>" + tokenizer.chat_template
-    begin = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", begin)]
+    )
+    assert tokenizer("hello")["input_ids"][0] == begin  # of its own accord; the template does so too
     ids, _ = ids_of(episodes_from_chat(tokenizer, [BENIGN[0]]), 0)
     assert ids[0] == begin and ids.count(begin) == 1
     prompt = prompts_from_chat(tokenizer, [BENIGN[0][:1]])[0]

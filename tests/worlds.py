@@ -93,14 +93,14 @@ def short(name, steps):
     return lambda rows: partial(gymnasium.make, name, max_episode_steps=steps)
 
 
-def gym_world(make, **facts):
+def gym_world(make, temperature=1.0, **facts):
     """Return a world of Gymnasium."""
-    return World(partial(gym_env, make), partial(mlp_network, make), **facts)
+    return World(partial(gym_env, make), partial(mlp_network, make, temperature=temperature), **facts)
 
 
-def language_world(kind, critic):
+def language_world(kind, critic, **options):
     """Return a world of tokens."""
-    return World(token_env, partial(token_network, kind, critic))
+    return World(token_env, partial(token_network, kind, critic, **options))
 
 
 CARTPOLE = gym_world(CartPoleRows)
@@ -108,15 +108,15 @@ LANGUAGE = language_world("qwen2", "separate")
 WORLDS = {
     "cartpole": CARTPOLE,
     "acrobot": gym_world(short("Acrobot-v1", 12), lengths_vary=False),
-    "taxi": gym_world(short("Taxi-v4", 12), lengths_vary=False),
+    "taxi": gym_world(short("Taxi-v4", 12), temperature=0.7, lengths_vary=False),
     "frozen lake": gym_world(short("FrozenLake-v1", 12), starts_vary=False),
     "qwen2, separate critic": LANGUAGE,
     "llama, shared critic": language_world("llama", "shared"),
-    "gpt2, separate critic": language_world("gpt2", "separate"),
+    "gpt2, separate critic": language_world("gpt2", "separate", temperature=0.7),
     "neox, no critic": language_world("neox", None),
 }
 ALL_NETWORKS = WORLDS | {
-    f"{kind}, {critic}": language_world(kind, critic)
+    f"{kind} with critic {critic}": language_world(kind, critic)
     for kind in ("qwen2", "llama", "gpt2", "neox", "opt")
     for critic in ("shared", "separate", None)
 }

@@ -50,7 +50,7 @@ def sft(
 
     steps = []
     deal = like_lengths(shown.mask.sum(dim=1), config.minibatch_rows, generator)
-    # Each minibatch is divided by the same number. Divided by its own, the tokens of short answers, which come together,
+    # All minibatches are divided by one number. Divided by its own, the tokens of short answers, which come together,
     # would weigh more than those of long ones, and the model would learn to be brief.
     cells = float(shown.mask.sum()) / len(deal)
     for index in deal:

@@ -13,7 +13,7 @@ FRAMES: dict[str, tuple[str, ...]] = {
     "zh": ("{q}", "请问，{q}", "我想知道：{q}", "再问一下，{q}"),
 }
 GREETING_FRAMES: dict[str, tuple[str, ...]] = {
-    "en": ("{Q}!", "{Q}, Pip!", "{Q}, little Pip!", "Oh, {q}!"),
+    "en": ("{Q}!", "{Q}, Pip!", "Oh, {q}!", "Well, {q}, Pip!"),
     "zh": ("{q}！", "{q}，皮皮！", "小皮皮，{q}！", "哎呀，{q}！"),
 }
 

@@ -1,0 +1,34 @@
+"""What the README says is what the repository holds."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.learning import STORED
+from benchmarks.table import readme_with_table
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "README.zh.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_table_of_results_is_that_of_the_stored_runs(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert readme_with_table(text, json.loads(STORED.read_text(encoding="utf-8"))) == text
+    assert "| rude |" in text
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md"])
+def test_every_link_to_a_file_leads_to_one(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("http")]
+    assert all((ROOT / link).exists() for link in links), links
+
+
+def test_both_readmes_name_the_same_commands_and_links():
+    texts = [(ROOT / page).read_text(encoding="utf-8") for page in PAGES]
+    for pattern in (r"\.venv/bin/python -m [^#\n]*", r"notebooks/\w+/\w+\.ipynb", r"`make \w+`|^make \w+"):
+        found = [sorted(match.strip() for match in re.findall(pattern, text, flags=re.MULTILINE)) for text in texts]
+        assert found[0] == found[1]

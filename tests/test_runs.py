@@ -1,0 +1,148 @@
+"""A run that stops and goes on ends where an uninterrupted one ends, to the last bit, in both worlds."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lessons import ppo
+from lessons.drive import drive
+from lessons.options import Options
+from lessons.run import Run
+from lessons.settings import PPO
+from lessons.worlds import NAMES
+from rl_core.checkpoint import read
+from rl_core.errors import CheckpointError
+
+ITERATIONS = 4
+
+
+def small(world):
+    return replace(PPO[world], iterations=ITERATIONS, rows=8, steps=16)
+
+
+def begun(world, seed=0):
+    return Run.start(world, small(world), seed=seed, device="cpu")
+
+
+def fingerprint(run):
+    digest = hashlib.sha256()
+    for name, tensor in sorted(run.network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def advance(run, iterations):
+    for _, _ in zip(range(iterations), ppo.train(run), strict=False):
+        pass
+    return run
+
+
+@pytest.mark.parametrize("world", NAMES)
+def test_stopping_after_any_iteration_changes_no_bit_of_the_end(world, tmp_path):
+    whole = fingerprint(advance(begun(world), ITERATIONS))
+    for stop in range(ITERATIONS):
+        first = advance(begun(world), stop)
+        first.save(tmp_path / "run.pt", "ppo")
+        second = begun(world)
+        second.load(tmp_path / "run.pt", "ppo")
+        assert second.iteration == stop
+        assert fingerprint(advance(second, ITERATIONS)) == whole
+
+
+@pytest.mark.parametrize("world", NAMES)
+@pytest.mark.parametrize("left_out", ["network", "env", "optimizer", "schedule", "generator"])
+def test_leaving_any_part_out_of_a_checkpoint_changes_the_end(world, left_out, tmp_path):
+    whole = fingerprint(advance(begun(world), ITERATIONS))
+    first = advance(begun(world), 2)
+    first.save(tmp_path / "run.pt", "ppo")
+    parts = read(tmp_path / "run.pt")["parts"]
+    second = begun(world)
+    second.iteration = 2
+    for name, state in parts.items():
+        part = getattr(second, name)
+        if name != left_out:
+            part.set_state(state) if isinstance(part, torch.Generator) else part.load_state_dict(state)
+    assert fingerprint(advance(second, ITERATIONS)) != whole
+
+
+@pytest.mark.parametrize("world", NAMES)
+def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(world, tmp_path):
+    advance(begun(world), 1).save(tmp_path / "run.pt", "ppo")
+    other = Run.start(world, replace(small(world), learning_rate=0.5), seed=0, device="cpu")
+    before = fingerprint(other)
+    for run, algorithm in ((other, "ppo"), (begun(world, seed=1), "ppo"), (begun(world), "sft")):
+        with pytest.raises(CheckpointError, match="resume a run like it"):
+            run.load(tmp_path / "run.pt", algorithm)
+    assert fingerprint(other) == before
+
+
+def test_both_worlds_write_the_same_files_and_the_same_quantities(tmp_path):
+    configs = {world: small(world) for world in NAMES}
+    options = Options(quick=True, threads=1, out=tmp_path)
+    summary = drive("ppo", ppo.train, configs, options, tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {
+        "metrics.jsonl",
+        "summary.json",
+        "curves.png",
+        "pole.gif",
+        "samples.md",
+        "answers.md",
+        "config.json",
+    } <= names
+    assert {f"{world}.pt" for world in NAMES} <= names
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [record["world"] for record in records] == list(NAMES) * ITERATIONS  # an iteration in turn
+    quantities = {frozenset(record) - PROBED for record in records}
+    assert len(quantities) == 1
+    assert all(record["first_ratio"] == 1.0 and record["sampler_gap"] <= 1e-4 for record in records)
+
+
+PROBED = frozenset(
+    {"sampled_return", "episodes", "right", "refused", "polite", "plain", "rude", "eos", "score", "answers"}
+)
+
+
+def start_program(folder, *options):
+    command = [sys.executable, "-m", "lessons.side_by_side", "--threads", "1", "--out", str(folder), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_readable_run_that_goes_on_bit_identically(tmp_path):
+    sizes = [f"--{world}.{name}" for world in NAMES for name in ("iterations", "rows", "steps")]
+    values = [word for size, value in zip(sizes, ["6", "8", "16"] * 2, strict=True) for word in (size, value)]
+    whole = start_program(tmp_path / "whole", *values)
+    assert whole.communicate(timeout=300)[0] and whole.returncode == 0
+
+    broken = start_program(tmp_path / "broken", *values)
+    for line in broken.stdout:
+        if "2/6" in line:
+            broken.send_signal(signal.SIGINT)
+            break
+    said = broken.communicate(timeout=300)[0]
+    (folder,) = (tmp_path / "broken").iterdir()
+    assert "--resume" in said and json.loads((folder / "summary.json").read_text())["interrupted"]
+
+    assert start_program(tmp_path, "--resume", str(folder)).wait(timeout=300) == 0
+    (complete,) = (tmp_path / "whole").iterdir()
+    assert not json.loads((folder / "summary.json").read_text())["interrupted"]
+    for world in NAMES:
+        ends = [read(place / f"{world}.pt")["parts"]["network"] for place in (folder, complete)]
+        assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_training(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    program = start_program(Path(tmp_path) / "file", "--quick")
+    said = program.communicate(timeout=120)[0]
+    assert program.returncode == 2 and "out=" in said and "another folder" in said and "Traceback" not in said
