@@ -27,13 +27,13 @@ def optimizer_step(
     cells. A mean of means would weight a token of a short answer more than one of a long answer.
     """
     optimizer.zero_grad()
-    live = minibatch.mask.sum() if cells is None else minibatch.mask.new_full((), cells, dtype=torch.float32)
+    live = int(minibatch.mask.sum()) if cells is None else cells
     metrics: Metrics = {}
-    for index in torch.arange(len(minibatch), device=live.device).split(micro_rows or len(minibatch)):
+    for index in torch.arange(len(minibatch), device=minibatch.mask.device).split(micro_rows or len(minibatch)):
         part = minibatch.rows(index)
         if not part.mask.any():
             continue
-        share = part.mask.sum() / live
+        share = int(part.mask.sum()) / live
         loss, found = loss_of(part)
         if not loss.isfinite():
             raise InvalidArgument(
@@ -41,7 +41,7 @@ def optimizer_step(
             )
         (share * loss).backward()
         for name, value in found.items():
-            metrics[name] = metrics.get(name, 0.0) + share.item() * value
+            metrics[name] = metrics.get(name, 0.0) + share * value
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     limit = float("inf") if max_grad_norm is None else max_grad_norm
     metrics["grad_norm"] = torch.nn.utils.clip_grad_norm_(parameters, limit).item()
