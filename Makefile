@@ -15,7 +15,7 @@ check: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lab: .venv/ready
 	$(BIN)/jupyter lab notebooks/en/01_two_worlds.ipynb
@@ -35,6 +35,8 @@ benchmark: .venv/ready
 	$(BIN)/python -m benchmarks.learning
 
 .venv/ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+		f"Python {sys.version.split()[0]} is too old; run make PYTHON=python3.11, or a newer one.")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -r requirements.txt

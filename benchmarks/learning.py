@@ -21,6 +21,7 @@ from lessons import ppo
 from lessons.options import TRUTH_SEED, machine
 from lessons.run import Run
 from lessons.settings import PPO
+from lessons.worlds import NAMES
 
 STORED = Path(__file__).with_name("learning.json")
 Result = dict[str, Any]
@@ -42,6 +43,8 @@ class Options:
 
     out: Path = STORED
     """File of results."""
+    worlds: tuple[str, ...] = NAMES
+    """Worlds to run; the stored results of the others are kept."""
     jobs: int = 2
     """Runs at a time, each on one thread."""
     device: str = "cpu"
@@ -94,7 +97,11 @@ def main() -> None:
     """Run everything, store it, and put the table into the README."""
     options = tyro.cli(Options, description=__doc__)
     began = time.perf_counter()
-    results = sorted(measure_all(tasks(), options), key=lambda r: (r["world"], r["start"], not r["learns"], r["seed"]))
+    results = list(measure_all([task for task in tasks() if task.world in options.worlds], options))
+    if options.out.is_file():
+        kept = json.loads(options.out.read_text(encoding="utf-8"))["results"]
+        results += [result for result in kept if result["world"] not in options.worlds]
+    results.sort(key=lambda result: (result["world"], result["start"], not result["learns"], result["seed"]))
     stored = {
         "command": "python -m benchmarks.learning",
         "device": options.device,

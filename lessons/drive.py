@@ -83,7 +83,7 @@ def in_turn(runs: Sequence[Run], train: Trainer, algorithm: str, seed: int, fold
                 if record is None:
                     del going[name]
                     continue
-                record |= run.probe(seed=2 * TRUTH_SEED + seed)
+                record |= {f"truth_{key}": value for key, value in run.probe(seed=2 * TRUTH_SEED + seed).items()}
                 print(json.dumps(record), file=file, flush=True)
                 columns.show(run.world.title, record, run.config.iterations)
                 if run.iteration % SAVE_EVERY == 0:

@@ -54,12 +54,12 @@ class SFTRun:
 
 PPO = {
     "cartpole": PPORun(
-        iterations=36,
+        iterations=34,
         rows=16,
         steps=64,
-        learning_rate=7e-3,
+        learning_rate=1e-2,
         probe_every=1024,
-        update=PPOConfig(gamma=0.99, lam=0.95, clip=0.1, epochs=6, minibatches=4),
+        update=PPOConfig(gamma=0.99, lam=0.95, clip=0.12, epochs=6, minibatches=4),
     ),
     "language": PPORun(
         iterations=40,
