@@ -29,31 +29,41 @@ def drawable(words: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class Credit:
-    """A played row's last steps, each with what it earned and what was made of it."""
+    """Some steps of a played row, each with what it earned and what was made of it."""
 
     words: list[str]
     lines: dict[str, list[float]]  # name -> one number a step
     first: int  # the number of the first step shown
     states: Tensor  # [N, *O] what was seen
 
+    @property
+    def is_pole(self) -> bool:
+        """Return whether what was seen can be drawn as a cart with its pole."""
+        return self.states.is_floating_point() and self.states.shape[1:] == (4,)
 
-def credit_of(played: Rollout, row: int, words: Sequence[str], *, gamma: float, lam: float, most: int = MOST) -> Credit:
-    """Return reward, value, TD error and advantage of a row's last steps; the TD error is the advantage at λ = 0."""
+
+def credit_of(
+    played: Rollout, row: int, words: Sequence[str], *, gamma: float, lam: float, around: int | None = None
+) -> Credit:
+    """Return reward, value, TD error and advantage of up to 14 steps; the TD error is the advantage at λ = 0.
+
+    They are the row's last, or those `around` a step.
+    """
     signals = (played.rewards, played.values, played.terminated, played.mask)
     errors, _ = gae(*signals, gamma=gamma, lam=0.0)
     advantages, _ = gae(*signals, gamma=gamma, lam=lam)
     length = int(played.mask[row].sum())
-    last = slice(max(0, length - most), length)
+    start = max(0, min(length if around is None else around - MOST // 2, length - MOST))
+    last = slice(start, min(length, start + MOST))
     names = {"reward r": played.rewards, "value V": played.values, "TD error δ": errors, "advantage A": advantages}
     lines = {name: tensor[row, last].tolist() for name, tensor in names.items()}
-    return Credit(list(words[last]), lines, last.start + 1, played.obs[row, last])
+    return Credit(list(words[last]), lines, start + 1, played.obs[row, last])
 
 
 def microscope(credits: Sequence[Credit], titles: Sequence[str]) -> Figure:
     """Return a figure with a strip for each row: what was seen and done above, its four numbers below, coloured."""
-    figure, grid = panels(
-        2 * len(credits), 1, width=9.6, height=2.75 * len(credits), height_ratios=[1, 2.1] * len(credits)
-    )
+    ratios = [ratio for credit in credits for ratio in (1.0 if credit.is_pole else 0.5, 2.1)]
+    figure, grid = panels(2 * len(credits), 1, width=9.6, height=0.9 * sum(ratios), height_ratios=ratios)
     for number, (credit, title) in enumerate(zip(credits, titles, strict=True)):
         above, below = grid[2 * number][0], grid[2 * number + 1][0]
         _steps(above, credit)
@@ -67,15 +77,15 @@ def _steps(axes: Axes, credit: Credit) -> None:
     count = len(credit.words)
     axes.set(xlim=(-0.5, count - 0.5), xticks=[], yticks=[])
     axes.grid(False)
-    if credit.states.dim() == 2 and credit.states.shape[1] == 4 and credit.states.is_floating_point():
+    if credit.is_pole:
         poles(axes, credit.states, credit.words)
         return
     axes.set_ylim(0, 1)
     for place, word in enumerate(credit.words):
-        shown = word.strip() or "␣"
+        shown = word.strip().replace("<|im_end|>", "EOS") or "␣"
         text = shown if drawable([shown]) else f"#{credit.first + place}"
         axes.text(
-            place, 0.35, text.replace("<|im_end|>", "EOS"), ha="center", va="center", fontsize=10, color=INK,
+            place, 0.45, text, ha="center", va="center", fontsize=10 if len(shown) < 8 else 8, color=INK,
             bbox={"boxstyle": "round,pad=0.35", "facecolor": "#f3f5f7", "edgecolor": FALLEN, "lw": 0.8},
         )  # fmt: skip
 
@@ -93,9 +103,8 @@ def poles(axes: Axes, states: Tensor, words: Sequence[str]) -> None:
 
 
 def _told(value: float, limit: float) -> str:
-    if abs(value) < 0.005:
-        return "0"
-    return f"{value:+.1f}" if limit >= 10 else f"{value:+.2f}"
+    digits = 1 if limit >= 10 else 2
+    return f"{value:+.{digits}f}" if abs(value) >= 0.5 * 10**-digits else "0"
 
 
 def _numbers(axes: Axes, credit: Credit) -> None:

@@ -100,7 +100,7 @@ def show(figure: Figure, alt: str) -> None:
     """Nothing; the figure is in the notebook, with words for those who cannot see it."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", facecolor="white", metadata={"Software": None})
-    display(Image(data=picture.getvalue(), width=round(figure.get_figwidth() * 96)), metadata={"alt": alt})
+    display(Image(data=picture.getvalue(), width=round(figure.get_figwidth() * 96), alt=alt))
 
 
 def functions_used(call: Callable[[], Any]) -> set[str]:
