@@ -29,6 +29,6 @@ def test_every_link_to_a_file_leads_to_one(page):
 
 def test_both_readmes_name_the_same_commands_and_links():
     texts = [(ROOT / page).read_text(encoding="utf-8") for page in PAGES]
-    for pattern in (r"\.venv/bin/python -m [^#\n]*", r"notebooks/\w+/\w+\.ipynb", r"`make \w+`|^make \w+"):
+    for pattern in (r"\.venv/bin/python -m [^#\n`]*", r"notebooks/\w+/\w+\.ipynb", r"`make \w+`|^make \w+"):
         found = [sorted(match.strip() for match in re.findall(pattern, text, flags=re.MULTILINE)) for text in texts]
         assert found[0] == found[1]

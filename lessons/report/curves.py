@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 COLOURS = {0: "#d9772b", 1: "#2f6db5"}
 INK, PALE = "#333940", "#e6e8eb"
 LINES = (
-    ("return", "return of finished episodes"),
+    ("return", "return\n(mean of the last 100)"),
     ("kl_per_episode", "KL to the reference\n(nats per episode)"),
     ("entropy", "entropy\n(nats per step)"),
     ("clip_fraction", "share of clipped steps"),
@@ -28,16 +28,20 @@ def read_records(path: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def draw_curves(records: dict[str, list[dict[str, Any]]], titles: Sequence[str], path: Path) -> None:
-    """Nothing; the picture is in the file."""
-    figure = Figure(figsize=(4.6 * len(titles), 9), dpi=110, layout="constrained")
-    grid = figure.subplots(len(LINES), len(titles), squeeze=False, sharex="col")
-    for column, (title, rows) in enumerate(zip(titles, records.values(), strict=True)):
+def draw_curves(records: dict[str, list[dict[str, Any]]], heads: Sequence[tuple[str, str]], path: Path) -> None:
+    """Nothing; the picture is in the file. Heads: each world's title, and which number of its truth is the return."""
+    figure = Figure(figsize=(4.6 * len(heads), 9), dpi=110, layout="constrained")
+    grid = figure.subplots(len(LINES), len(heads), squeeze=False, sharex="col")
+    for column, ((title, headline), rows) in enumerate(zip(heads, records.values(), strict=True)):
         for line, (name, label) in enumerate(LINES):
             axes = grid[line][column]
             curve(axes, rows, name, COLOURS[column % len(COLOURS)])
             if column == 0:
                 axes.set_ylabel(label, color=INK, fontsize=9)
+        seen = [(row["steps"], row[f"truth_{headline}"]) for row in rows if f"truth_{headline}" in row]
+        if seen:
+            grid[0][column].scatter(*zip(*seen, strict=True), color=INK, s=9, zorder=3, label="on unseen starts")
+            grid[0][column].legend(frameon=False, fontsize=8, loc="lower right")
         grid[0][column].set_title(title, color=INK, fontsize=12, loc="left", weight="bold")
         grid[-1][column].set_xlabel("live steps", color=INK, fontsize=9)
     figure.savefig(path)

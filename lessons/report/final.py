@@ -26,14 +26,18 @@ def report(
     pages = []
     for run, old, new in zip(runs, before, after, strict=True):
         summary["worlds"][run.world.name] = of_world(run, old, new)
-        console.print(truth_table(run, old, new))
+        console.print(
+            f"\n[bold]{run.world.title}: the truth, before and after[/]", truth_table(run, old, new), sep="\n"
+        )
+        console.print(f"\n[bold]{run.world.title}: one start, step by step (the last {LAST_STEPS})[/]")
         console.print(credit_table(run, old, new, row=0))
         shown = run.world.show(old.played, new.played, folder)
         pages.append(credit_page(run, old, new, shown.name))
-    console.print(analogy_table(runs, after))
+    console.print("\n[bold]One loop, eight nouns, filled from this run[/]", analogy_table(runs, after), sep="\n")
     (folder / "samples.md").write_text("\n".join(pages), encoding="utf-8")
     (folder / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding="utf-8")
-    draw_curves(read_records(folder / "metrics.jsonl"), [run.world.title for run in runs], folder / "curves.png")
+    heads = [(run.world.title, run.world.headline) for run in runs]
+    draw_curves(read_records(folder / "metrics.jsonl"), heads, folder / "curves.png")
     files = ", ".join(sorted(path.name for path in folder.iterdir()))
     console.print(f"\n{facts['seconds']:.0f} s in all. In {folder}: {files}")
     return summary
@@ -58,7 +62,7 @@ def of_world(run: Run, before: Look, after: Look) -> dict[str, Any]:
 
 def truth_table(run: Run, before: Look, after: Look) -> Table:
     """Return the table of the truth before and after, shares with their 95 % intervals."""
-    table = Table(title=f"{run.world.title}: the truth, before and after", title_justify="left")
+    table = Table()
     for head, justify in (("", "left"), ("before", "right"), ("after", "right")):
         table.add_column(head, justify=justify)  # type: ignore[arg-type]
     for name in after.gold:
@@ -80,9 +84,9 @@ def told(run: Run, gold: dict[str, float], name: str) -> str:
 
 def credit_table(run: Run, before: Look, after: Look, row: int) -> Table:
     """Return the last steps of one start before and after: reward, KL and advantage of each."""
-    table = Table(title=f"{run.world.title}: the same start, step by step (last {LAST_STEPS})", title_justify="left")
+    table = Table()
     for when in ("before", "after"):
-        for head in (when, "reward", "KL", "advantage"):
+        for head in (when, "reward", "KL", "advant."):
             table.add_column(head, justify="left" if head == when else "right")
     lines = [credit(run, look, row)[-LAST_STEPS:] for look in (before, after)]
     empty = ("", "", "", "")
@@ -94,7 +98,7 @@ def credit_table(run: Run, before: Look, after: Look, row: int) -> Table:
 
 def analogy_table(runs: Sequence[Run], looks: Sequence[Look]) -> Table:
     """Return the eight nouns of reinforcement learning, each filled from live objects."""
-    table = Table(title="One loop, eight nouns, filled from this run", title_justify="left", show_lines=True)
+    table = Table(show_lines=True)
     table.add_column("")
     for run in runs:
         table.add_column(run.world.title, overflow="fold")

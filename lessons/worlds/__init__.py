@@ -23,6 +23,7 @@ class World(Protocol):
     step_name: str  # what people call a step here
     shares: tuple[str, ...]  # the numbers of the truth that are shares of trials
     trials: str  # the number of the truth that counts the trials
+    headline: str  # the number of the truth that is a mean return
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
         """Return a fresh network that starts as `start`: reference, base or scratch, or a folder that `save` wrote."""

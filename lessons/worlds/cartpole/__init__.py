@@ -32,6 +32,7 @@ class CartPole:
     step_name: str = "step"
     shares: tuple[str, ...] = ()
     trials: str = "episodes"
+    headline: str = "sampled_return"
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
         """Return a perceptron: the clone's policy (reference), a fresh one (base, scratch) or a saved one."""

@@ -45,6 +45,7 @@ class Language:
     step_name: str = "token"
     shares: tuple[str, ...] = ("right", "refused", "polite", "plain", "rude", "eos")
     trials: str = "answers"
+    headline: str = "score"
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
         """Return a language model: SFT (reference), pre-trained (base), fresh (scratch) or saved."""
