@@ -6,7 +6,7 @@ import pytest
 import torch
 from tokenizers.processors import TemplateProcessing
 
-from lessons.worlds.language.tokenizer import build_tokenizer
+from lessons.worlds.language.bpe import build_tokenizer
 from rl_core.adapters.language import episodes_from_chat, prompts_from_chat
 from rl_core.errors import InvalidArgument, InvalidType
 

@@ -1,8 +1,9 @@
 # %% [markdown] lang="en"
-# # 2 · PPO in both worlds
+# # 2. PPO in both worlds
 #
-# In lesson 1 a policy played in two worlds, on a cart with a pole and in a conversation. What came out was a *rollout*:
-# what it saw, what it did, and what it was paid. Nothing has been learnt from it yet. Learning from it is one sentence:
+# Lesson 1 ended with a closed box: `ppo` took what had been played, and both returns rose. This lesson opens the box.
+# What goes in is a *rollout*: what a policy saw, what it did, and what it was paid, in rows. What PPO makes of it is one
+# sentence:
 #
 # > Make what went better than expected likelier, and what went worse less likely.
 #
@@ -21,10 +22,10 @@
 # It takes about five minutes to run on two CPU cores; the outputs below come from such a run.
 
 # %% [markdown] lang="zh"
-# # 2 · 两个世界中的 PPO
+# # 2. 两个世界中的 PPO
 #
-# 第一课里，策略在两个世界中各玩了一场：一边是小车上的杆子，一边是一段对话。我们得到了一份*对局记录*（rollout）：它看到了什么、做了什么、
-# 得到了什么奖励。但到目前为止，还没有从中学到任何东西。要学，说起来只有一句话：
+# 第一课的结尾是一个没有打开的盒子：把玩出来的数据交给 `ppo`，两个世界的回报就都涨了。这一课来打开它。放进盒子的是*对局记录*（rollout）：
+# 策略看到了什么、做了什么、得到了什么奖励，一行一行排好。PPO 要做的，说起来只有一句话：
 #
 # > 结果比预期好的动作，让它更可能出现；比预期差的，让它更少出现。
 #
@@ -51,6 +52,7 @@ sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the reposito
 
 import torch
 from IPython.display import Image, Markdown, display
+from torch.nn.utils import parameters_to_vector
 
 from lessons import ppo as lesson
 from lessons.figures import credit_of, drawable, microscope
@@ -89,14 +91,19 @@ def begin(name, *, seed=SEED, update=None, **changes):
 #
 # Both policies learnt by imitation, and both imitated somebody imperfect. The pole is balanced by the clone of a
 # mediocre driver; the language model was fine-tuned on answers of which one in five is rude. More imitation would only
-# make them better copies. Here is what they do before any reinforcement learning, as a judge sees it whom training
-# never asks; brackets are 95 % intervals.
+# make them better copies. Here is what they do before any reinforcement learning, on starts and questions that training
+# never sees. Brackets are 95 % intervals.
+#
+# (*Sampled*: actions are drawn by chance, as in training; *greedy*: always the likeliest. *Right* is a share of the
+# answers that are no refusals, *eos* the share that came to an end of their own accord.)
 
 # %% [markdown] lang="zh"
 # ## 1. 从哪里出发
 #
 # 两个策略都是靠模仿学出来的，而且模仿的对象都不完美：扶杆子的，是一个平庸司机的克隆；语言模型则是在五分之一带着粗鲁语气的回答上微调的。
-# 再多模仿，也只会得到更像的复制品。下面是强化学习开始之前它们的真实表现，由训练时从不询问的裁判给出；方括号里是 95 % 置信区间。
+# 再多模仿，也只会得到更像的复制品。下面是强化学习开始之前它们的表现，用的是训练中从未出现过的起点和问题；方括号里是 95 % 置信区间。
+#
+# （sampled：和训练时一样按概率抽取动作；greedy：总选最可能的动作。right 是在没有拒答的回答中答对的比例，eos 是自己写到结尾的比例。）
 
 # %%
 fresh = {name: begin(name) for name in NAMES}
@@ -128,7 +135,7 @@ for name, run in fresh.items():
 #
 # At first, when old and new policy are still the same, every ratio is 1, and $\nabla (\rho A) = A \,\nabla \log \pi$.
 # So **the first step of PPO is exactly the policy gradient**, clip or no clip. Let us hold the core to that: the
-# gradient of both losses, with respect to every parameter, in both worlds.
+# gradient of both losses, with respect to every parameter of the policy, in both worlds.
 
 # %% [markdown] lang="zh"
 # ## 2. 走多远？比率与裁剪
@@ -149,7 +156,7 @@ for name, run in fresh.items():
 # $$\rho_t = \frac{\pi_\theta(a_t \mid s_t)}{\pi_{\text{old}}(a_t \mid s_t)} = \exp\big(\log \pi_\theta(a_t \mid s_t) - \log \pi_{\text{old}}(a_t \mid s_t)\big), \qquad \text{最大化}\quad \mathbb{E}_{\,a_t \sim \pi_{\text{old}}}\big[\rho_t A_t\big].$$
 #
 # 一开始新旧策略相同，所有比率都是 1，这时 $\nabla (\rho A) = A \,\nabla \log \pi$。所以，无论有没有裁剪，**PPO 的第一步就是策略梯度本身**。
-# 口说无凭，我们来核对：在两个世界里，对每一个参数分别求这两个损失的梯度。
+# 口说无凭，我们来核对：在两个世界里，对策略的每一个参数，分别求这两个损失的梯度。
 
 # %%
 for name, run in fresh.items():
@@ -158,16 +165,9 @@ for name, run in fresh.items():
     plain, _ = policy_gradient_loss(logprobs, batch.advantages, batch.mask)
     surrogate = clipped_surrogate(logprobs, batch.logprobs, batch.advantages, clip=0.2)
     clipped = -masked_mean(surrogate, batch.mask)
-    weights = [p for p in run.network.parameters() if p.requires_grad]
+    policy = [weight for key, weight in run.network.named_parameters() if key in run.reference.state_dict()]
     gradients = [
-        torch.cat(
-            [
-                g.flatten()
-                for g in torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
-                if g is not None
-            ]
-        )
-        for loss in (plain, clipped)
+        parameters_to_vector(torch.autograd.grad(loss, policy, retain_graph=True)) for loss in (plain, clipped)
     ]
     largest, apart = gradients[0].abs().max(), (gradients[0] - gradients[1]).abs().max()
     print(f"{name:<10} {len(gradients[0]):>9,} entries   largest {largest:.1e}   largest difference {apart:.1e}")
@@ -335,7 +335,7 @@ table(["step", "1", "2", "3", "4"], rows)
 # 取两者之间的值是一种折中：以事实为主，用看法来抚平。
 #
 # 再看真正玩出来的数据。评论家得先见过世面，它的看法才值得一看。所以和第一课一样，先让它旁观起始策略一阵子，这时只有评论家自己的参数在变。
-# 然后在每个世界里挑出回报最低的那一行，把功劳分三次，每次用不同的 $\lambda$。（图中是这一行的最后几步；␣ 是空格，EOS 是结束词元。）
+# 然后在每个世界里挑出回报最低的那一行，用三个不同的 $\lambda$ 各分配一次功劳。（图中是这一行的最后几步；␣ 是空格，EOS 是结束词元。）
 
 # %%
 WATCH = {"cartpole": {"rounds": 30, "rate": 5e-3}, "language": {"rounds": 4, "rate": 2e-3}}
@@ -461,7 +461,7 @@ table(["γ", "1/(1−γ)", "A of step 64, cut off", "A of step 64, read as a fal
 # $$r'_t = r_t - \beta \, \big( \log \pi(a_t \mid s_t) - \log \pi_{\text{ref}}(a_t \mid s_t) \big)$$
 #
 # Averaged over the actions that the policy takes, the bracket is the Kullback-Leibler divergence
-# $\text{KL}(\pi \,\|\, \pi_{\text{ref}})$, the usual measure of how far two distributions are apart, in nats. On a single action
+# $\text{KL}(\pi \,\|\, \pi_{\text{ref}})$, the usual measure of how far two distributions are apart, in nats (bits, but with natural logarithms). On a single action
 # it is only an estimate of that, called $k_1$, and may well be negative. $\beta$ is the price: reward points per nat.
 
 # %% [markdown] lang="zh"
@@ -473,7 +473,7 @@ table(["γ", "1/(1−γ)", "A of step 64, cut off", "A of step 64, read as a fal
 #
 # $$r'_t = r_t - \beta \, \big( \log \pi(a_t \mid s_t) - \log \pi_{\text{ref}}(a_t \mid s_t) \big)$$
 #
-# 对策略自己采取的动作求平均，括号里就是 KL 散度 $\text{KL}(\pi \,\|\, \pi_{\text{ref}})$，衡量两个分布相距多远的常用尺度，单位是奈特（nat）。
+# 对策略自己采取的动作求平均，括号里就是 KL 散度 $\text{KL}(\pi \,\|\, \pi_{\text{ref}})$，衡量两个分布相距多远的常用尺度，单位是奈特（nat，相当于用自然对数来量的比特）。
 # 只看一个动作，它不过是 KL 的一个估计，叫作 $k_1$，完全可能是负的。$\beta$ 是价格：每奈特扣多少分。
 
 # %%
@@ -592,7 +592,8 @@ for name in NAMES:
 # - After training: how many of at most 500 steps will the pole stand? What share of the answers will still be rude?
 # - How far will each policy have moved, in nats of KL over a *whole episode*? For a feeling: a policy that answers a
 #   question with certainty where the reference was undecided between two answers has moved by $\log 2 \approx 0.7$ nats.
-# - In section 8 we take the clip away and pass over each rollout more often. What will the same two numbers be then?
+# - In section 8 we take the clip away and triple the learning rate. How long will the pole stand then, and what share of
+#   the answers will still be right?
 
 # %% [markdown] lang="zh"
 # （只在一个世界里执行的那几个，都是为了 `cut`，以及把拆开的步放回原处。）
@@ -604,7 +605,7 @@ for name in NAMES:
 # - 训练之后：杆子在最多 500 步里能立多少步？还有多大比例的回答是粗鲁的？
 # - 两个策略各会走多远？以*一整个回合*（episode）的 KL 计，单位是奈特。给你一点感觉：参考策略在两个回答之间举棋不定，
 #   而新策略只选其中一个，这就走了 $\log 2 \approx 0.7$ 奈特。
-# - 第 8 节会拿掉裁剪，同时让每份对局记录多学几遍。到那时，第一问里的两个数会是多少？
+# - 第 8 节会拿掉裁剪，并把学习率提高到三倍。到那时，杆子能立多少步？还有多大比例的回答是对的？
 
 # %%
 predicted = {
@@ -619,12 +620,12 @@ predicted = {
 # %% [markdown] lang="en"
 # ## 7. Both worlds learn
 #
-# The loop is five lines, and one function object for both worlds.
+# The loop is a handful of lines, and one function object for both worlds.
 
 # %% [markdown] lang="zh"
 # ## 7. 两个世界一起学
 #
-# 循环只有五行，两个世界用的是同一个函数对象。
+# 循环只有寥寥几行，两个世界用的是同一个函数对象。
 
 # %%
 display(excerpt(lesson.train, first="while run.iteration", last="yield"))
@@ -643,6 +644,8 @@ for column, (name, rows) in enumerate(records.items()):
     for axes, (quantity, label) in zip(grid[:, column], QUANTITIES, strict=True):
         curve(axes, rows, quantity, COLOUR[name])
         axes.axhline(0, color=INK, lw=0.6)
+        if quantity == "explained_variance":
+            axes.set_ylim(-0.25, 1.05)
         axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         if column == 0:
@@ -659,8 +662,7 @@ show(figure, "Return, KL, clipped share and explained variance against live step
 # - **KL** begins at exactly 0, since at the start the policy *is* the reference. Mind the two scales. A pole's episode has up to
 #   500 steps, and nothing in its settings charges for moving ($\beta = 0$). An answer pays for every nat ($\beta > 0$).
 #   (It is the KL of a step times the mean length of those 100 episodes, so it trails as well.)
-# - **Beyond the clip** are steps that had used up their leash. Their share goes to 0 with the learning rate, which
-#   falls linearly to nothing.
+# - **Beyond the clip** are steps that had used up their leash. Their share shrinks as the learning rate falls.
 # - **The critic** begins knowing nothing; 1 would be a critic who foresees every return. A pole's has much to learn, since a lean is a
 #   bad sign. In an answer little can be foreseen before the tone is out. And success takes its subject away: when hardly a pole falls,
 #   or all answers are alike, there is nothing left to explain. Below 0 is worse than always saying the mean.
@@ -673,7 +675,7 @@ show(figure, "Return, KL, clipped share and explained variance against live step
 # - **回报**（return）在上升。它是最近结束的 100 个回合的平均，所以总比策略本身慢一拍；杆子立得越久，一个回合就结束得越晚。
 # - **KL** 恰好从 0 开始，因为一开始策略*就是*参考策略。注意两边的刻度：杆子的一个回合最多有 500 步，而它的设置里走远不收钱（$\beta = 0$）；
 #   写回答时，每离开一奈特都要付钱（$\beta > 0$）。（它是每步的 KL 乘以那 100 个回合的平均长度，所以同样会慢一拍。）
-# - **超出裁剪范围**（beyond the clip）的，是绳子已经用到头的那些步。学习率线性降到零，它们的比例也随之降到 0。
+# - **超出裁剪范围**（beyond the clip）的，是绳子已经用到头的那些步。学习率逐渐降低，它们的比例也随之变小。
 # - **评论家**一开始什么都不知道；1 表示每个回报都料得中。杆子的评论家可学的很多：倾斜就是坏兆头。回答这边，语气露出来之前没多少能预料的。
 #   而且成功会让它无事可做：杆子几乎不倒了，或者各个回答都差不多了，也就没什么可以解释的。低于 0，就是还不如永远报平均值。
 #
@@ -710,7 +712,7 @@ with TemporaryDirectory() as folder:
 #
 # First a single update, looked at closely. From one and the same start we play one rollout, and learn from it with
 # `clip=0.2` and with `clip=None`, both in a hurry: at three times the usual learning rate. Then we ask `evaluate` once
-# more about the same actions. Each of them now has a ratio. Where are they?
+# more about the same actions. Each of them now has a ratio. Where are they? (Both axes are logarithmic.)
 
 # %% [markdown] lang="zh"
 # ## 8. 拆掉保护
@@ -718,7 +720,7 @@ with TemporaryDirectory() as folder:
 # ### 没有裁剪
 #
 # 先凑近看一次更新。从同一个起点玩出一份对局记录，分别用 `clip=0.2` 和 `clip=None` 来学，两边都赶时间：学习率是平时的三倍。
-# 然后用 `evaluate` 再问一次同样的动作。每个动作都有了一个比率，它们都落在哪里？
+# 然后用 `evaluate` 再问一次同样的动作。每个动作都有了一个比率，它们都落在哪里？（两条轴都是对数刻度。）
 
 # %%
 FAST = {name: 3 * PPO[name].learning_rate for name in NAMES}
@@ -830,9 +832,10 @@ for (name, quantity, when), guess in predicted.items():
 # %% [markdown] lang="en"
 # **What the clip is good for.** Solid lines have it, dashed lines have not.
 #
-# - **The pole collapses without it.** A few lucky pushes are promised the earth, the policy follows, and within a few
-#   updates it is certain of what it does: the entropy is next to nothing. There it is stuck. A policy that always does the same has
-#   nothing to compare, and learns nothing any more, however badly it fares. With the clip, the same haste does no harm.
+# - **The pole collapses without it.** A few lucky pushes are promised the earth, the policy follows, and soon it is certain
+#   of everything it does: its entropy, which measures indecision, is next to nothing. There it is stuck. A policy that
+#   always does the same has nothing to compare, and learns nothing any more, however badly it fares. With the clip, the
+#   same haste does no harm.
 # - **The language model is wounded.** It still grows polite, since the pressure is the same, but on the way it strays far
 #   further, and pays with what it knew: look at the share of right answers. Towards the end, as the learning rate falls, it begins
 #   to recover. The anchor and a good starting policy have kept it from worse.
@@ -855,8 +858,8 @@ for (name, quantity, when), guess in predicted.items():
 # %% [markdown] lang="zh"
 # **裁剪有什么用？** 实线有裁剪，虚线没有。
 #
-# - **没有它，杆子垮了。** 几次碰巧走运的推动得到了天大的许诺，策略便跟着走，几次更新之后就对自己的做法深信不疑：熵几乎为零。然后它就卡在那里了。
-#   一个永远做同样动作的策略，没有东西可比较，结果再糟也学不到任何东西。有了裁剪，同样的冒进却没有造成损害。
+# - **没有它，杆子垮了。** 几次碰巧走运的推动得到了天大的许诺，策略便跟着走，很快就对自己做的一切深信不疑：衡量犹豫程度的熵（entropy）几乎为零。
+#   然后它就卡在那里了。永远做同样动作的策略，没有东西可比较，结果再糟也学不到任何东西。有了裁剪，同样的冒进却没有造成损害。
 # - **语言模型受了伤。** 它照样变得礼貌，因为压力是一样的；但途中走得远得多，代价是原来会的东西：看看答对的比例就知道。到了后期，学习率降下来，
 #   它才开始恢复。有锚，起点又好，才没有更糟。
 #
@@ -907,8 +910,8 @@ for name in NAMES:
     display(table([f"{name}: β", "seed", *TOLD[name]], rows))
 
 # %% [markdown] lang="en"
-# **The pole.** The price does what a price does: the higher it is, the less far the policy goes. And there is nothing to be had for
-# it. A pole's reward says everything that we want of it, so there is nothing that needs protection; driving better *means*
+# **The pole.** The price does what a price does: on the whole, the higher it is, the less far the policy goes. And there is nothing to
+# be had for it. A pole's reward says everything that we want of it, so there is nothing that needs protection; driving better *means*
 # driving otherwise than the mediocre driver that it was cloned from, and a high price forbids just that. So its settings have $\beta = 0$.
 #
 # **The language model.** Without the anchor it goes clearly further than its manners require. At the usual price the bar is short, and the
@@ -921,7 +924,7 @@ for name in NAMES:
 # before, and let a right answer be worth 2 when polite, 1 when plain, 0 when rude:
 
 # %% [markdown] lang="zh"
-# **杆子。** 价格起了价格该起的作用：越贵，策略走得越近。但花了这笔钱，什么也换不来。杆子的奖励已经说出了我们想要的一切，没有什么需要保护；
+# **杆子。** 价格起了价格该起的作用：总的来说，越贵，策略走得越近。但花了这笔钱，什么也换不来。杆子的奖励已经说出了我们想要的一切，没有什么需要保护；
 # 开得更好，*就是*要和当初克隆的那位平庸司机开得不一样，而高价不许的恰恰是这个。所以它的设置是 $\beta = 0$。
 #
 # **语言模型。** 没有锚，它走得明显比“变礼貌”所需的更远；按平时的价格，横条很短，回答一样好。价格很高时，变礼貌的回答就少一些。
@@ -929,7 +932,7 @@ for name in NAMES:
 #
 # $$\pi^*(y) \;\propto\; \pi_{\text{ref}}(y)\; e^{\,\text{score}(y) / \beta}$$
 #
-# 其中 $y$ 是整个回答：它就是参考策略，只是被分数“压斜”了。所以 $\beta = 1$ 时，我们事先就知道训练该停在哪里。取训练前各种语气的比例，
+# 其中 $y$ 是整个回答：它就是参考策略，只是按分数做了倾斜。所以 $\beta = 1$ 时，我们事先就知道训练该停在哪里。取训练前各种语气的比例，
 # 再按正确的回答计分：礼貌 2 分，平淡 1 分，粗鲁 0 分：
 
 # %%
