@@ -16,8 +16,8 @@ from tqdm import tqdm
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from lessons.options import machine
-from lessons.worlds.language.corpus import chats, raw_texts
 from lessons.worlds.language.bpe import build_tokenizer
+from lessons.worlds.language.corpus import chats, raw_texts
 from rl_core.adapters.language import TokenNetwork, episodes_from_texts
 from rl_core.algorithms.sft import SFTConfig, sft
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from lessons.worlds.language.bpe import build_tokenizer
 from lessons.worlds.language.corpus import Chat, chats, raw_texts
 from lessons.worlds.language.facts import FACTS
 from lessons.worlds.language.phrases import TONES, answers, wordings
-from lessons.worlds.language.bpe import build_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,7 @@
 
 # %%
 import sys
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,7 +52,7 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the repository's root, wherever Jupyter was started
 
 import torch
-from IPython.display import Image, Markdown, display
+from IPython.display import HTML, Markdown, display
 from torch.nn.utils import parameters_to_vector
 
 from lessons import ppo as lesson
@@ -703,7 +704,8 @@ for (name, quantity, when), guess in predicted.items():
 with TemporaryDirectory() as folder:
     for name, run in runs.items():
         page = run.world.show(before[name].played, after[name].played, Path(folder))
-        display(Markdown(page.read_text("utf-8")) if page.suffix == ".md" else Image(page.read_bytes(), width=820))
+        film = f'<img alt="{name}" width="820" src="data:image/gif;base64,{b64encode(page.read_bytes()).decode()}">'
+        display(HTML(film) if page.suffix == ".gif" else Markdown(page.read_text("utf-8")))
 
 # %% [markdown] lang="en"
 # ## 8. Take the guards away
@@ -823,14 +825,15 @@ for name in NAMES:
             gap, entropy = max(row["ratio_gap"] for row in history), history[-1]["entropy"]
             truth = [f"{gold[key]:.2f}" for key in TOLD[name]]
             rows.append([f"{clip}", f"{seed}", *truth, f"{entropy:.3f}", f"{gap:.3g}"])
-    display(table([f"{name}: clip", "seed", *TOLD[name], "entropy, last", "largest |ρ − 1|"], rows))
+    display(table([f"{name}: clip", "seed", *TOLD[name], "entropy, last", "largest ratio gap"], rows))
 for (name, quantity, when), guess in predicted.items():
     if when == "without the clip":
         golds = [gold for (world, clip, _), (_, gold) in torn.items() if (world, clip) == (name, None)]
         compare(f"{name}: {quantity} {when}", guess, mean([gold[quantity] for gold in golds]))
 
 # %% [markdown] lang="en"
-# **What the clip is good for.** Solid lines have it, dashed lines have not.
+# **What the clip is good for.** Solid lines have it, dashed lines have not; each line is a seed. (The ratio gap is the
+# largest $|\rho - 1|$ of any step in a minibatch, as a mean over each update.)
 #
 # - **The pole collapses without it.** A few lucky pushes are promised the earth, the policy follows, and soon it is certain
 #   of everything it does: its entropy, which measures indecision, is next to nothing. There it is stuck. A policy that
@@ -856,7 +859,7 @@ for (name, quantity, when), guess in predicted.items():
 # drift, for which the judge has not paid.
 
 # %% [markdown] lang="zh"
-# **裁剪有什么用？** 实线有裁剪，虚线没有。
+# **裁剪有什么用？** 实线有裁剪，虚线没有，每条线是一个随机种子。（表中的 ratio gap 是一个小批里最大的 $|\rho - 1|$，在每次更新内取平均。）
 #
 # - **没有它，杆子垮了。** 几次碰巧走运的推动得到了天大的许诺，策略便跟着走，很快就对自己做的一切深信不疑：衡量犹豫程度的熵（entropy）几乎为零。
 #   然后它就卡在那里了。永远做同样动作的策略，没有东西可比较，结果再糟也学不到任何东西。有了裁剪，同样的冒进却没有造成损害。
@@ -960,7 +963,7 @@ for place, tone in enumerate(("polite", "plain", "rude")):
 # %% [markdown] lang="en"
 # ## 9. What usually goes wrong
 #
-# PPO has a name for being hard to get right. The bugs below are the usual ones. None of them crashes; each only makes learning worse, quietly.
+# PPO has a name for being hard to get right. The bugs below are the usual ones. None of them crashes by itself; each only makes learning worse, quietly.
 # Most of them show up in a number that should be something simple, so this core computes that number and stops if it is not.
 #
 # | trap | how it looks | what the code does |
@@ -978,7 +981,7 @@ for place, tone in enumerate(("polite", "plain", "rude")):
 # %% [markdown] lang="zh"
 # ## 9. 常见的错误
 #
-# 大家都说 PPO 难写对。下面是最常见的几种错误，它们都不会让程序崩溃，只会悄悄地让学习变差。好在多数错误会让某个本该很简单的数变得不对，
+# 大家都说 PPO 难写对。下面是最常见的几种错误，它们自己都不会让程序崩溃，只会悄悄地让学习变差。好在多数错误会让某个本该很简单的数变得不对，
 # 所以这里的核心代码会算出这个数，不对就停下。
 #
 # | 陷阱 | 表现 | 代码怎么做 |
