@@ -4,10 +4,11 @@ The README's table is made from that file, and a test holds the two together.
 """
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lessons.options import TRUTH_SEED, machine
 from lessons.run import Run
 from lessons.settings import PPO
 from lessons.worlds import NAMES
+from rl_core.errors import check_choice
 
 STORED = Path(__file__).with_name("learning.json")
 Result = dict[str, Any]
@@ -96,19 +98,24 @@ def measure_all(todo: Sequence[Task], options: Options) -> Iterable[Result]:
 def main() -> None:
     """Run everything, store it, and put the table into the README."""
     options = tyro.cli(Options, description=__doc__)
+    for world in options.worlds:
+        check_choice("worlds", world, NAMES)
     began = time.perf_counter()
     results = list(measure_all([task for task in tasks() if task.world in options.worlds], options))
+    made: dict[str, Any] = {}
     if options.out.is_file():
-        kept = json.loads(options.out.read_text(encoding="utf-8"))["results"]
-        results += [result for result in kept if result["world"] not in options.worlds]
+        kept = json.loads(options.out.read_text(encoding="utf-8"))
+        results += [result for result in kept["results"] if result["world"] not in options.worlds]
+        made = kept["made"]
     results.sort(key=lambda result: (result["world"], result["start"], not result["learns"], result["seed"]))
-    stored = {
-        "command": "python -m benchmarks.learning",
+    making = {
+        "command": " ".join(["python -m benchmarks.learning", *sys.argv[1:]]),
         "device": options.device,
         "machine": machine() | {"threads": 1, "runs at a time": options.jobs},
         "seconds": round(time.perf_counter() - began),
-        "results": results,
     }
+    made |= {world: making | {"config": asdict(PPO[world])} for world in options.worlds}
+    stored = {"made": made, "results": results}
     options.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     if options.out == STORED:
         for page in ("README.md", "README.zh.md"):

@@ -64,7 +64,7 @@ def main() -> None:
             )
         for text in asked:
             if options.say:
-                console.print(f"[bold]you>[/] {text}", markup=True)
+                console.print(f"you> {text}", markup=False, style="bold")
             said = answer(network, options.model, text, generator, greedy=options.greedy)
             console.print(f"{options.model}> {said}", markup=False, style="steel_blue1")
     except (EOFError, KeyboardInterrupt):

@@ -9,9 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from lessons.options import TRUTH_SEED, Options, machine, plainly, prepare, worlds_run
+from lessons.options import TRUTH_SEED, Options, machine, new_folder, plainly, use_machine, worlds_run
 from lessons.report.columns import Columns
 from lessons.report.final import report
 from lessons.report.look import look
@@ -21,6 +19,7 @@ from rl_core.algorithms.ppo import PPOConfig
 from rl_core.errors import CheckpointError, RLCoreError
 
 SAVE_EVERY = 10
+REMEMBERED = {"seed": int, "device": str, "threads": int, "quick": bool}
 
 
 def main(algorithm: str, train: Trainer, description: str | None, *, worlds: Sequence[str] | None = None) -> None:
@@ -28,11 +27,16 @@ def main(algorithm: str, train: Trainer, description: str | None, *, worlds: Seq
     try:
         options, configs = worlds_run(Options, PPO, worlds, description=description or "")
         configs = {name: adjusted(config, options) for name, config in configs.items()}
-        folder = options.resume or prepare(options)
-        if options.resume is not None:
+        resumed = options.resume is not None
+        if options.resume is None:
+            folder = new_folder(options.out)
+        else:
+            folder, asked = options.resume, set(configs)
             options, configs = recall(folder)
-            torch.set_num_threads(options.threads)
-        summary = drive(algorithm, train, configs, options, folder, resumed=options.resume is not None)
+            if set(configs) != asked:
+                raise CheckpointError(f"resume={str(folder)!r} is a run of {sorted(configs)}, not of {sorted(asked)}.")
+        use_machine(options.device, options.threads)
+        summary = drive(algorithm, train, configs, options, folder, resumed=resumed)
     except RLCoreError as error:
         plainly(error)
         return
@@ -52,13 +56,15 @@ def drive(
     """Return the summary of a whole run, whose files are then in the folder."""
     began = time.perf_counter()
     runs = [Run.start(name, config, seed=options.seed, device=options.device) for name, config in configs.items()]
+    if not resumed:
+        remember(folder, options, configs)
+        for run in runs:
+            run.save(folder / f"{run.world.name}.pt", algorithm)
     before = [look(run, seed=TRUTH_SEED + options.seed, quick=options.quick) for run in runs]
     if resumed:
         for run in runs:
             run.load(folder / f"{run.world.name}.pt", algorithm)
         forget_beyond(folder / "metrics.jsonl", {run.world.name: run.iteration for run in runs})
-    else:
-        remember(folder, options, configs)
     in_turn(runs, train, algorithm, options.seed, folder)
     after = [look(run, seed=TRUTH_SEED + options.seed, quick=options.quick) for run in runs]
     facts = {
@@ -124,12 +130,14 @@ def recall(folder: Path) -> tuple[Options, dict[str, PPORun]]:
     """Return the options and configs that a run's folder remembers."""
     try:
         said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        options = Options(**{name: said["options"][name] for name in ("seed", "device", "threads", "quick")})
+        options = Options(**{name: kind(said["options"][name]) for name, kind in REMEMBERED.items()})
         configs = {
             name: PPORun(**{**values, "update": PPOConfig(**values["update"])})
             for name, values in said["worlds"].items()
         }
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except RLCoreError:
+        raise
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(
             f"resume={str(folder)!r} is no run's folder ({error!r}); pass one under runs/."
         ) from error
@@ -138,7 +146,12 @@ def recall(folder: Path) -> tuple[Options, dict[str, PPORun]]:
 
 def forget_beyond(path: Path, iterations: dict[str, int]) -> None:
     """Nothing; the records no longer hold what the checkpoints have not seen."""
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if (r := json.loads(line))["iteration"] <= iterations.get(r["world"], 0)]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # the program was killed while writing its last line
+        if record["iteration"] <= iterations.get(record["world"], 0):
+            kept.append(line)
+    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

@@ -13,7 +13,7 @@ import torch
 import tyro
 
 from lessons.worlds import NAMES
-from rl_core.errors import InvalidArgument, RLCoreError
+from rl_core.errors import InvalidArgument, RLCoreError, check_at_least
 
 TRUTH_SEED = 10_000
 """Added to a run's seed for evaluation: what is evaluated on is never trained on."""
@@ -28,8 +28,8 @@ class Options:
     """Of every generator in the run."""
     device: str = "cpu"
     """Where tensors live: cpu, cuda, cuda:1."""
-    threads: int = 2
-    """CPU threads of torch. Another number sums in another order: results differ in the last bit, and later more."""
+    threads: int = 1
+    """CPU threads of torch. More are slower where cores are busy, and sum in another order, which changes results."""
     out: Path = Path("runs")
     """Folder in which the run's own folder is made."""
     quick: bool = False
@@ -60,19 +60,33 @@ def worlds_run(
     return options(**own), {name: getattr(parsed, name) for name in worlds}
 
 
-def prepare(options: Options) -> Path:
-    """Return the folder of a new run, after making sure that the machine has what was asked for."""
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        raise InvalidArgument(f"device={options.device!r}, but torch sees no CUDA; pass --device cpu.")
-    torch.set_num_threads(options.threads)
-    folder = options.out / datetime.now().strftime("%Y%m%d-%H%M%S")
+def use_machine(device: str, threads: int) -> None:
+    """Nothing; torch uses that many threads, and an error tells now of a device that is not there."""
+    check_at_least("threads", threads, 1)
+    torch.set_num_threads(threads)
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InvalidArgument(f"device={device!r}, but torch sees no CUDA; pass --device cpu.")
+    try:
+        torch.empty(1, device=device)
+    except RuntimeError as error:
+        raise InvalidArgument(f"device={device!r} cannot be used ({error}); pass cpu, cuda or cuda:1.") from error
+
+
+def writable(folder: Path) -> Path:
+    """Return the folder, made if need be, after a trial that it can be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            pass
+            return folder
     except OSError as error:
-        raise InvalidArgument(f"out={str(options.out)!r} cannot be written ({error}); pass another folder.") from error
-    return folder
+        raise InvalidArgument(f"out={str(folder)!r} cannot be written ({error}); pass another folder.") from error
+
+
+def new_folder(out: Path) -> Path:
+    """Return the folder of a new run, named by the time, which no other run has."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    taken = len(list(out.glob(f"{stamp}*"))) if out.is_dir() else 0
+    return writable(out / (f"{stamp}-{taken}" if taken else stamp))
 
 
 def plainly(error: RLCoreError) -> None:

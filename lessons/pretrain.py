@@ -15,11 +15,12 @@ import tyro
 from tqdm import tqdm
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from lessons.options import machine
+from lessons.options import machine, plainly, use_machine, writable
 from lessons.worlds.language.bpe import build_tokenizer
 from lessons.worlds.language.corpus import chats, raw_texts
 from rl_core.adapters.language import TokenNetwork, episodes_from_texts
 from rl_core.algorithms.sft import SFTConfig, sft
+from rl_core.errors import RLCoreError, check_at_least
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Options:
 
 def run(options: Options) -> dict[str, Any]:
     """Return how the base model in the folder was made."""
-    torch.set_num_threads(options.threads)
+    use_machine("cpu", options.threads)
+    writable(options.out)
+    check_at_least("passes", options.passes, 1)
     began = time.perf_counter()
     tokenizer = build_tokenizer(tokenizer_texts(options.seed))
     network = TokenNetwork(fresh_model(options, tokenizer))
@@ -109,4 +112,7 @@ def fresh_model(options: Options, tokenizer: Any) -> Qwen2ForCausalLM:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(tyro.cli(Options, description=__doc__)), indent=2))
+    try:
+        print(json.dumps(run(tyro.cli(Options, description=__doc__)), indent=2))
+    except RLCoreError as problem:
+        plainly(problem)

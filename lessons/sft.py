@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from lessons.options import TRUTH_SEED, machine, plainly, worlds_run
+from lessons.options import TRUTH_SEED, machine, plainly, use_machine, worlds_run, writable
 from lessons.settings import SFT, SFTRun
 from lessons.worlds import load
 from rl_core.algorithms.sft import sft
@@ -35,7 +35,8 @@ class Options:
 
 def run(name: str, config: SFTRun, options: Options) -> dict[str, Any]:
     """Return how the policy in the folder was made and what it can do."""
-    torch.set_num_threads(options.threads)
+    use_machine(options.device, options.threads)
+    writable(options.out)
     world, began = load(name), time.perf_counter()
     network = world.network("base", seed=options.seed, device=options.device, critic=False)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)

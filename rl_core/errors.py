@@ -36,6 +36,12 @@ def check_positive(name: str, value: float) -> None:
         raise InvalidArgument(f"{name}={value!r} is not positive; pass a number above 0.")
 
 
+def check_count(name: str, value: object, low: int) -> None:
+    """Nothing; InvalidArgument unless value is a whole number >= low."""
+    if not isinstance(value, int) or value < low:
+        raise InvalidArgument(f"{name}={value!r} is no whole number from {low} up; pass {low} or more.")
+
+
 def check_at_least(name: str, value: float, low: float) -> None:
     """Nothing; InvalidArgument unless value >= low."""
     if not value >= low:

@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from benchmarks.learning import STORED
 from benchmarks.table import readme_with_table
+from lessons.settings import PPO
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "README.zh.md")
@@ -18,6 +20,11 @@ def test_the_table_of_results_is_that_of_the_stored_runs(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert readme_with_table(text, json.loads(STORED.read_text(encoding="utf-8"))) == text
     assert "| rude |" in text
+
+
+def test_the_stored_runs_were_made_with_the_settings_of_today():
+    made = json.loads(STORED.read_text(encoding="utf-8"))["made"]
+    assert {world: made[world]["config"] for world in PPO} == {world: asdict(PPO[world]) for world in PPO}
 
 
 @pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md"])

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lessons import ppo
-from lessons.drive import drive
+from lessons.drive import drive, main, remember
 from lessons.options import Options
 from lessons.run import Run
 from lessons.settings import PPO
@@ -136,12 +136,35 @@ def test_ctrl_c_leaves_a_readable_run_that_goes_on_bit_identically(tmp_path):
     (folder,) = (tmp_path / "broken").iterdir()
     assert "--resume" in said and json.loads((folder / "summary.json").read_text())["interrupted"]
 
-    assert start_program(tmp_path, "--resume", str(folder)).wait(timeout=300) == 0
+    (folder / "metrics.jsonl").open("a").write('{"world": "cartpole", "iter')  # as a killed program leaves it
+    resumed = start_program(tmp_path, "--resume", str(folder))
+    said = resumed.communicate(timeout=300)[0]
+    assert resumed.returncode == 0 and " 6/6" in said and " 1/6" not in said
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [r["iteration"] for r in records if r["world"] == "cartpole"] == list(range(1, 7))
     (complete,) = (tmp_path / "whole").iterdir()
     assert not json.loads((folder / "summary.json").read_text())["interrupted"]
     for world in NAMES:
         ends = [read(place / f"{world}.pt")["parts"]["network"] for place in (folder, complete)]
         assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+@pytest.mark.parametrize("damage", ["checkpoint", "config", "device", "world"])
+def test_a_damaged_run_is_not_resumed(damage, tmp_path, monkeypatch, capsys):
+    config = small("cartpole")
+    remember(tmp_path, Options(threads=1), {"cartpole": config})
+    Run.start("cartpole", config, seed=0, device="cpu").save(tmp_path / "cartpole.pt", "ppo")
+    said = json.loads((tmp_path / "config.json").read_text())
+    if damage == "checkpoint":
+        (tmp_path / "cartpole.pt").write_bytes((tmp_path / "cartpole.pt").read_bytes()[:500])
+    said["options"] |= {"config": {"seed": "x"}, "device": {"device": "cuda:9"}}.get(damage, {})
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    world = "language" if damage == "world" else "cartpole"
+    monkeypatch.setattr(sys, "argv", ["ppo", "--world", world, "--resume", str(tmp_path)])
+    with pytest.raises(SystemExit) as left:
+        main("ppo", ppo.train, "")
+    error = capsys.readouterr().err
+    assert left.value.code == 2 and any(word in error for word in ("no whole checkpoint", "resume=", "device="))
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_training(tmp_path):

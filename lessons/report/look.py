@@ -11,7 +11,6 @@ from rl_core.rollout import rollout
 from rl_core.types import Batch, Rollout
 
 EXAMPLES = 12
-SHOWN = 3
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 
 from rl_core.adapters.gym_rows import Array, CartPoleRows, Rows, as_rows
-from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_at_least, check_positive
+from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_count, check_positive
 from rl_core.types import Output, Prompt, TimeStep
 
 __all__ = ["CartPoleRows", "GymEnv", "MLPNetwork"]
@@ -33,12 +33,12 @@ class GymEnv:
         device: torch.device | str = "cpu",
     ) -> None:
         """Build the rows from an id, a factory of single environments, or a vectorised one with masked restart."""
-        check_at_least("rows", rows, 1)
-        check_at_least("group_size", group_size, 1)
+        check_count("rows", rows, 1)
+        check_count("group_size", group_size, 1)
         if rows % group_size:
             raise InvalidArgument(f"rows={rows} is no multiple of group_size={group_size}; pass one that is.")
         if window is not None:
-            check_at_least("window", window, 1)
+            check_count("window", window, 1)
             if group_size > 1:
                 raise InvalidArgument(f"window={window} with group_size={group_size}; groups need window=None.")
         self._engine: Rows = as_rows(env, rows)
@@ -75,7 +75,8 @@ class GymEnv:
         if not live.any():
             raise InvalidState("step was called with no row live; call reset first.")
         chosen = actions.cpu().numpy()
-        if chosen.shape != (self.rows,) or not ((chosen >= 0) & (chosen < self.action_count)).all():
+        is_whole = np.issubdtype(chosen.dtype, np.integer)
+        if not is_whole or chosen.shape != (self.rows,) or not ((chosen >= 0) & (chosen < self.action_count)).all():
             raise InvalidArgument(f"actions={chosen!r}; pass {self.rows} integers from 0 to {self.action_count - 1}.")
         obs, reward, terminated, truncated = self._engine.advance(chosen + self._first_action, live)
         self._watched += 1
@@ -122,7 +123,10 @@ class GymEnv:
 
     def _see(self, obs: Array, rows: Array) -> None:
         """Nothing; the rows' last observations are now these."""
-        if not np.isfinite(obs).all():
+        known = self.obs_count is None or bool(
+            ((obs >= self._first_obs) & (obs - self._first_obs < self.obs_count)).all()
+        )
+        if not known or not np.isfinite(obs).all():
             raise InvalidArgument(
                 f"observation={obs!r} at step {self._watched} of {self._name()}; mend the environment."
             )
@@ -199,7 +203,7 @@ class MLPNetwork(nn.Module):
 
     def _answer(self, obs: Tensor) -> Output:
         if self.obs_count is None:
-            x = obs.flatten(obs.dim() - len(self.obs_shape)) if len(self.obs_shape) != 1 else obs
+            x = obs.reshape(*obs.shape[: obs.dim() - len(self.obs_shape)], -1)
         else:
             x = nn.functional.one_hot(obs, self.obs_count)
         x = x.to(next(self.parameters()).dtype)

@@ -149,7 +149,10 @@ class SingleRows:
 def as_rows(env: Any, rows: int) -> Rows:
     """Return the environment's rows: from an id, a factory of single environments, or a ready `Rows`."""
     if isinstance(env, str):
-        return SingleRows(lambda: gymnasium.make(env), rows)
+        try:
+            return SingleRows(lambda: gymnasium.make(env), rows)
+        except gymnasium.error.Error as error:
+            raise InvalidArgument(f"env={env!r} cannot be made ({error}); pass an id that gymnasium knows.") from error
     if hasattr(env, "restart") and hasattr(env, "advance"):
         if env.num_envs != rows:
             raise InvalidArgument(f"rows={rows}, the environment has {env.num_envs}; pass the same number to both.")

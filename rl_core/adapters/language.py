@@ -56,6 +56,10 @@ class TokenNetwork(nn.Module):
         self.vocabulary: int = model.get_input_embeddings().weight.shape[0]
         self.trunk = copy.deepcopy(model.base_model) if critic == "separate" else None
         self.value_head = None if critic is None else _value_head(model)
+        if getattr(model.config, "is_encoder_decoder", False):
+            raise InvalidType(
+                f"model={type(model).__name__} has an encoder; use a decoder alone, AutoModelForCausalLM."
+            )
         self._accepts = set(inspect.signature(model.forward).parameters)
         if not {"attention_mask", "past_key_values"} <= self._accepts:
             raise InvalidType(f"model={type(model).__name__} takes no attention mask or cache; use an attention model.")
@@ -134,7 +138,7 @@ class TokenNetwork(nn.Module):
 def _value_head(model: Any) -> nn.Linear:
     """Return a head that says 0 until it has learnt something."""
     weight = model.get_output_embeddings().weight
-    head = nn.Linear(model.config.hidden_size, 1, device=weight.device, dtype=weight.dtype)
+    head = nn.Linear(weight.shape[1], 1, device=weight.device, dtype=weight.dtype)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return head

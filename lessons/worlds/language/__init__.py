@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config
 from transformers.utils import logging
@@ -140,9 +141,6 @@ class Language:
         }
 
 
-WORLD = Language()
-
-
 @cache
 def tokenizer() -> Any:
     """Return the world's tokenizer."""
@@ -160,7 +158,12 @@ def open_model(folder: Path) -> Any:
     """Return the causal language model in a folder."""
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"start={str(folder)!r} holds no model; pass reference, base, scratch or a saved folder.")
-    return AutoModelForCausalLM.from_pretrained(folder)
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(
+            f"start={str(folder)!r} holds a broken model ({error}); make or save it again."
+        ) from error
 
 
 def ask(
