@@ -280,7 +280,7 @@ def test_a_lesson_runs_from_scratch(path, tmp_path):
     cells = read(path)
     outputs = execute(path, cells)
     old = [cell.outputs for cell in built(path, "en").cells if cell.cell_type == "code"]
-    kinds = [[[(o.output_type, *o.get("data", {})) for o in cell] for cell in cells] for cells in (outputs, old)]
+    kinds = [[[(o.output_type, set(o.get("data", {}))) for o in cell] for cell in cells] for cells in (outputs, old)]
     assert kinds[0] == kinds[1]
 
 
