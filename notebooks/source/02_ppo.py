@@ -373,7 +373,7 @@ show(
 #
 # - **λ = 0** shows single surprises: the value's own ups and downs, with the reward added. The deepest red stands where
 #   the outlook changed.
-# - **λ = 0.9** smears that red over the steps before it: the nearer, the redder. For a pole this is the right idea,
+# - **λ = 0.9** spreads each surprise over the steps before it, the nearer the more. For a pole this is the right idea,
 #   since a fall is seldom the fault of the last push alone.
 # - **λ = 1** asks only how it ended, compared with what was expected at the time.
 #
@@ -392,7 +392,7 @@ show(
 # 每一列是一步，最上面写着做了什么；每一行数各用各的色标，红色小于 0，绿色大于 0。
 #
 # - **λ = 0** 显示一个个单独的意外：价值自己的起落，再加上当步的奖励。最深的红色，就在前景发生变化的地方。
-# - **λ = 0.9** 把这片红色抹到它之前的几步上，离得越近越红。对杆子来说这很合理：倒下很少只怪最后那一推。
+# - **λ = 0.9** 把每个意外分摊到它之前的几步上，离得越近，摊得越多。对杆子来说这很合理：倒下很少只怪最后那一推。
 # - **λ = 1** 只问最后结果如何，同当时的预期相比。
 #
 # 该掺进多少“看法”，取决于评论家有多准，也取决于一行有多长。本课程用的值印在图的上方。一次驾驶有几百次推动，需要评论家来区分它们；
@@ -694,11 +694,11 @@ for (name, quantity, when), guess in predicted.items():
         compare(f"{name}: {quantity} {when}", guess, after[name].gold[quantity])
 
 # %% [markdown] lang="en"
-# And the same twelve starts, before and after. The pole's film shows the twelve drives before in the upper row, after in the
-# lower one, at twice their real speed; grey means fallen.
+# And the same starts, before and after. The film shows three drives before training (above) and after (below), at twice
+# their real speed; grey means fallen. The table shows twelve questions.
 
 # %% [markdown] lang="zh"
-# 再看同样的十二个起点，训练之前和之后。影片中上排是训练前的十二次驾驶，下排是训练后的，以两倍速播放；变灰就是倒了。
+# 再看同样的起点，训练之前和之后。影片上排是训练前的三次驾驶，下排是训练后的，以两倍速播放；变灰就是倒了。表格里是十二个问题。
 
 # %%
 with TemporaryDirectory() as folder:
@@ -835,7 +835,7 @@ for (name, quantity, when), guess in predicted.items():
 # **What the clip is good for.** Solid lines have it, dashed lines have not; each line is a seed. (The ratio gap is the
 # largest $|\rho - 1|$ of any step in a minibatch, as a mean over each update.)
 #
-# - **The pole collapses without it.** A few lucky pushes are promised the earth, the policy follows, and soon it is certain
+# - **The pole collapses without it**, or at best limps behind. A few lucky pushes are promised the earth, the policy follows, and soon it is certain
 #   of everything it does: its entropy, which measures indecision, is next to nothing. There it is stuck. A policy that
 #   always does the same has nothing to compare, and learns nothing any more, however badly it fares. With the clip, the
 #   same haste does no harm.
@@ -861,7 +861,7 @@ for (name, quantity, when), guess in predicted.items():
 # %% [markdown] lang="zh"
 # **裁剪有什么用？** 实线有裁剪，虚线没有，每条线是一个随机种子。（表中的 ratio gap 是一个小批里最大的 $|\rho - 1|$，在每次更新内取平均。）
 #
-# - **没有它，杆子垮了。** 几次碰巧走运的推动得到了天大的许诺，策略便跟着走，很快就对自己做的一切深信不疑：衡量犹豫程度的熵（entropy）几乎为零。
+# - **没有它，杆子垮了**，最好的情形也只是一瘸一拐地落在后面。几次碰巧走运的推动得到了天大的许诺，策略便跟着走，很快就对自己做的一切深信不疑：衡量犹豫程度的熵（entropy）几乎为零。
 #   然后它就卡在那里了。永远做同样动作的策略，没有东西可比较，结果再糟也学不到任何东西。有了裁剪，同样的冒进却没有造成损害。
 # - **语言模型受了伤。** 它照样变得礼貌，因为压力是一样的；但途中走得远得多，代价是原来会的东西：看看答对的比例就知道。到了后期，学习率降下来，
 #   它才开始恢复。有锚，起点又好，才没有更糟。
