@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rl_core.errors import check_at_least, check_between
+from rl_core.errors import InvalidArgument, check_at_least, check_between
 from rl_core.losses.kl import kl_k1
 from rl_core.masked import check_same_shape, keep, masked_mean
 
@@ -73,3 +73,77 @@ def kl_shaped_rewards(rewards: Tensor, logprobs: Tensor, ref_logprobs: Tensor, m
     check_at_least("beta", beta, 0)
     check_same_shape(mask, rewards=rewards, logprobs=logprobs, ref_logprobs=ref_logprobs)
     return keep(rewards, mask) - beta * keep(kl_k1(logprobs, ref_logprobs), mask)
+
+
+def group_advantages(
+    episode_returns: Tensor, group_size: int, *, scale: bool = True, counts: Tensor | None = None
+) -> Tensor:
+    """Return each episode's return less the mean of its group, [B], in standard deviations of the group if `scale`.
+
+        A_i = (R_i − mean(R)) / std(R)               scale
+        A_i =  R_i − mean(R)                         not scale
+
+    | symbol | argument                                                                                  |
+    | ------ | ----------------------------------------------------------------------------------------- |
+    | R      | episode_returns [B]: a group is `group_size` consecutive episodes from one start, >= 2       |
+    | -      | counts [B] bool, or None for all: an episode that does not count takes no part, and gets 0   |
+
+    A group of equal returns says nothing and gets exactly 0. The standard deviation is that of the sample (N − 1).
+    Scaled, a question that nearly always goes well weighs as much as one that goes either way.
+
+    Raises InvalidArgument for groups of fewer than 2 and for returns that are no whole number of groups.
+    Source: Shao et al. 2024, arXiv:2402.03300, section 4.1.2; without the scale: Liu et al. 2025 (Dr. GRPO),
+    arXiv:2503.20783, section 3.
+    """
+    returns, counts = _groups(episode_returns, group_size, counts)  # [N, G]
+    size = counts.sum(dim=1, keepdim=True)
+    mean = keep(returns, counts).sum(dim=1, keepdim=True) / size.clamp(min=1)
+    centred = keep(returns - mean, counts)
+    variance = centred.square().sum(dim=1, keepdim=True) / (size - 1).clamp(min=1)
+    deviation = variance.sqrt()
+    # Rounding leaves about eps of the returns' size; dividing by that would turn equal returns into ±1.
+    noise = 10 * torch.finfo(returns.dtype).eps * keep(returns, counts).abs().amax(dim=1, keepdim=True)
+    divisor = deviation.clamp(min=torch.finfo(returns.dtype).tiny) if scale else torch.ones_like(deviation)
+    return torch.where(deviation > noise, centred / divisor, 0.0).flatten()
+
+
+def leave_one_out_advantages(episode_returns: Tensor, group_size: int, *, counts: Tensor | None = None) -> Tensor:
+    """Return each episode's return less the mean of the *others* of its group, [B].
+
+        A_i = R_i − 1/(G − 1) Σ_{j ≠ i} R_j
+
+    The baseline does not depend on the episode that it is subtracted from, so the policy gradient stays exact in
+    expectation; with the episode in its own baseline it is (G − 1)/G of it. Arguments and errors: as
+    `group_advantages`, unscaled. An episode without another in its group gets 0.
+
+    Source: Kool et al. 2019, "Buy 4 REINFORCE samples, get a baseline for free!"; on language models: Ahmadian et al.
+    2024, arXiv:2402.14740, section 3.
+    """
+    returns, counts = _groups(episode_returns, group_size, counts)  # [N, G]
+    others = counts.sum(dim=1, keepdim=True) - 1
+    total = keep(returns, counts).sum(dim=1, keepdim=True)
+    baseline = (total - returns) / others.clamp(min=1)
+    return keep(returns - baseline, counts & (others > 0)).flatten()
+
+
+def on_every_step(advantages: Tensor, mask: Tensor) -> Tensor:
+    """Return an episode's advantage [B] on each of its live steps, [B, T]."""
+    if advantages.shape != mask.shape[:1]:
+        raise InvalidArgument(
+            f"advantages has shape {tuple(advantages.shape)} for {mask.shape[0]} rows; pass one number for each row."
+        )
+    return keep(advantages.unsqueeze(1).expand(mask.shape), mask)
+
+
+def _groups(episode_returns: Tensor, group_size: int, counts: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the returns beside which of them count, both [groups, G]; 0 where they do not count."""
+    if not isinstance(group_size, int) or group_size < 2:
+        raise InvalidArgument(f"group_size={group_size!r}; compare at least 2 episodes from one start.")
+    if episode_returns.dim() != 1 or len(episode_returns) % group_size:
+        raise InvalidArgument(
+            f"episode_returns has shape {tuple(episode_returns.shape)}, no multiple of group_size={group_size}; "
+            "pass one return for each episode, whole groups only."
+        )
+    counts = torch.ones_like(episode_returns, dtype=torch.bool) if counts is None else counts
+    check_same_shape(counts, episode_returns=episode_returns)
+    return keep(episode_returns, counts).view(-1, group_size), counts.view(-1, group_size)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from rl_core.errors import InvalidArgument
+from rl_core.errors import InvalidArgument, check_count
 from rl_core.evaluate import sample
 from rl_core.interfaces import Env, Network, Scorer
 from rl_core.masked import keep
@@ -40,15 +40,32 @@ def rollout(env: Env, network: Network, generator: torch.Generator, *, greedy: b
     return Rollout(prompt, obs, actions, mask, logprobs, values, keep(rewards, mask), terminated)
 
 
-def relabel(played: Rollout, scorer: Scorer) -> Rollout:
+@torch.no_grad()
+def relabel(played: Rollout, scorer: Scorer, *, micro_rows: int | None = None) -> Rollout:
     """Return the rollout with the scorer's rewards in place of the environment's.
 
-    Raises InvalidArgument when the scores are not one finite number per step.
+    The rows are scored in one batch, or `micro_rows` at a time. Raises InvalidArgument when the scores are not one
+    finite number per step.
     """
-    rewards = scorer.score(played.episodes())
+    episodes, size = played.episodes(), micro_rows or len(played)
+    parts = [scorer.score(episodes.rows(slice(row, row + size))) for row in range(0, len(played), size)]
+    rewards = torch.cat(parts)
     if rewards.shape != played.rewards.shape or not keep(rewards, played.mask).isfinite().all():
         raise InvalidArgument(
             f"scorer gave rewards of shape {tuple(rewards.shape)}, finite: {bool(rewards.isfinite().all())}; "
             f"return one finite number per step, shape {tuple(played.rewards.shape)}."
         )
-    return replace(played, rewards=keep(rewards.detach(), played.mask))
+    return replace(played, rewards=keep(rewards.to(played.rewards.dtype), played.mask))
+
+
+def best_of_n(played: Rollout, n: int) -> Rollout:
+    """Return the row of the highest return of each n consecutive rows, which share a start; the first of equals.
+
+    Nothing is trained: this is what choosing alone is worth, at n times the price. The KL of what is chosen to the
+    policy that played is at most log n − (n − 1)/n nats.
+    """
+    check_count("n", n, 1)
+    if len(played) % n:
+        raise InvalidArgument(f"rollout has {len(played)} rows, no multiple of n={n}; play groups of n.")
+    best = played.rewards.sum(dim=1).view(-1, n).argmax(dim=1)  # [B / n]
+    return played.rows(best + n * torch.arange(len(best), device=best.device))

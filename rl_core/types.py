@@ -5,8 +5,8 @@ observation's shape. A row is one watched piece of an episode; rows advance in l
 padded with its mask False. A mask is True where a cell *counts*.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import torch
@@ -19,6 +19,9 @@ reward: per live step | kl: to the reference, nats per step (k1, on the steps as
 entropy: nats per step | loss, policy_loss, value_loss | clip_fraction: share of steps whose ratio was clipped |
 explained_variance: of the returns by the old values | ratio_gap: largest |ratio - 1| | first_ratio: 1 + the ratio_gap
 of the first minibatch | sampler_gap: largest |log-probability while sampling - old log-probability|, nats |
+accuracy: share of pairs in which the chosen one scores higher, ties half |
+margin: mean score of the chosen less that of the rejected |
+chosen_reward, rejected_reward: those of DPO, β log π/π_ref of an episode | pairs: learnt from |
 grad_norm: before clipping | steps: live steps learnt from.
 """
 
@@ -119,6 +122,26 @@ class Episodes(_Tensors):
         parts = {field.name: getattr(self, field.name)[:, :steps] for field in fields(self) if field.name != "prompt"}
         return type(self)(prompt=self.prompt.map(lambda tensor: tensor[:, pads:]), **parts)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of all parts, one part after another, padded to the longest prompt and the most steps."""
+        pads = max(part.prompt.tokens.shape[1] for part in parts)
+        steps = max(part.actions.shape[1] for part in parts)
+        prompts = [part.prompt.map(lambda x: _wider(x, pads - x.shape[1], in_front=True)) for part in parts]
+        names = [field.name for field in fields(cls) if field.name != "prompt"]
+        rows = {
+            name: torch.cat([_wider(getattr(part, name), steps - part.actions.shape[1]) for part in parts])
+            for name in names
+        }
+        prompt = Prompt(torch.cat([p.tokens for p in prompts]), torch.cat([p.mask for p in prompts]))
+        return cls(prompt=prompt, **rows)
+
+
+def _wider(x: Tensor, columns: int, *, in_front: bool = False) -> Tensor:
+    """Return x [B, T, ...] with so many columns of zeros (False) behind it, or in front."""
+    zeros = x.new_zeros(x.shape[0], columns, *x.shape[2:])
+    return torch.cat([zeros, x] if in_front else [x, zeros], dim=1)
+
 
 @dataclass(frozen=True)
 class Rollout(Episodes):
@@ -152,3 +175,36 @@ class Evaluation(_Tensors):
     logprobs: Tensor  # nats
     entropy: Tensor  # nats
     values: Tensor
+
+
+@dataclass(frozen=True)
+class Pairs(_Tensors):
+    """Two episodes from one start in each row, the one that was preferred and the other."""
+
+    chosen: Episodes
+    rejected: Episodes
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.chosen)
+
+    def lengths(self) -> Tensor:
+        """Return the live steps of the longer of the two, [N]."""
+        return torch.maximum(self.chosen.mask.sum(dim=1), self.rejected.mask.sum(dim=1))
+
+    def trim(self) -> Self:
+        """Return the same pairs without the columns that are padding in all of them."""
+        return replace(self, chosen=self.chosen.trim(), rejected=self.rejected.trim())
+
+    @classmethod
+    def joined(cls, parts: Sequence["Pairs"]) -> "Pairs":
+        """Return the pairs of all parts, one part after another."""
+        return Pairs(Episodes.joined([p.chosen for p in parts]), Episodes.joined([p.rejected for p in parts]))
+
+
+@dataclass(frozen=True)
+class AnchoredPairs(Pairs):
+    """Pairs with what the frozen reference says of them: log-probabilities of whole episodes, [N], nats."""
+
+    ref_chosen: Tensor
+    ref_rejected: Tensor

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from rl_core.errors import check_choice
-from rl_core.interfaces import Env
-from rl_core.types import Episodes, Rollout
+from rl_core.interfaces import Env, Scorer
+from rl_core.types import Episodes, Pairs, Rollout
 
 NAMES = ("cartpole", "language")
 Gold = dict[str, float]
@@ -33,16 +33,59 @@ class World(Protocol):
         """Return the frozen network that we start from and stay close to."""
         ...
 
-    def env(self, *, rows: int, steps: int, seed: int, device: str = "cpu") -> Env:
-        """Return the training environment; `steps` is the most that a row may have."""
+    def env(
+        self, *, rows: int, steps: int, seed: int, device: str = "cpu", group_size: int = 1, whole: bool = False
+    ) -> Env:
+        """Return the training environment; `steps` is the most that a row may have.
+
+        `group_size` rows share a start. `whole` asks for whole episodes, where a row might be a piece of one.
+        """
+        ...
+
+    def preferences(
+        self,
+        network: nn.Module,
+        count: int,
+        *,
+        seed: int,
+        noise: float = 0.0,
+        held_out: bool = False,
+        device: str = "cpu",
+    ) -> dict[str, Pairs]:
+        """Return pairs of the network's own episodes by the kind of judgment, each from `count` starts, ties dropped.
+
+        `noise` is the share of pairs whose two are swapped; `held_out` starts are never trained on.
+        """
+        ...
+
+    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
+        """Return a reward model that has learnt nothing, on a trunk that starts as `start` (as `network`), or a saved
+        one, from the folder that `save_scorer` wrote."""
+        ...
+
+    def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
+        """Write the reward model so that `scorer(str(folder))` opens it."""
         ...
 
     def demonstrations(self, count: int, *, seed: int) -> Episodes:
         """Return episodes to imitate, imperfect on purpose."""
         ...
 
-    def gold(self, network: nn.Module, *, seed: int, device: str = "cpu", quick: bool = False) -> Gold:
-        """Return the truth about a network, as no training ever sees it; `quick` looks at fewer episodes."""
+    def gold(
+        self,
+        network: nn.Module,
+        *,
+        seed: int,
+        device: str = "cpu",
+        quick: bool = False,
+        best_of: int = 1,
+        scorer: Scorer | None = None,
+    ) -> Gold:
+        """Return the truth about a network, as no training ever sees it; `quick` looks at fewer episodes.
+
+        `best_of` n: of n episodes from each start, the one that the scorer likes best is looked at (the world's own
+        reward without a scorer).
+        """
         ...
 
     def probe(self, network: nn.Module, *, seed: int, device: str = "cpu") -> Gold:

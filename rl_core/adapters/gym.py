@@ -1,17 +1,18 @@
-"""Any Gymnasium environment with discrete actions, as an environment and a network of the core."""
+"""Any Gymnasium environment with discrete actions, as an environment of the core, with networks that fit it."""
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
-from torch import Tensor, nn
+from torch import Tensor
 
+from rl_core.adapters.gym_networks import MLPNetwork, MLPScorer
 from rl_core.adapters.gym_rows import Array, CartPoleRows, Rows, as_rows
-from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_count, check_positive
-from rl_core.types import Output, Prompt, TimeStep
+from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_count
+from rl_core.types import Prompt, TimeStep
 
-__all__ = ["CartPoleRows", "GymEnv", "MLPNetwork"]
+__all__ = ["CartPoleRows", "GymEnv", "MLPNetwork", "MLPScorer"]
 
 
 class GymEnv:
@@ -156,66 +157,3 @@ def _actions(space: Any) -> tuple[int, int]:
     if not isinstance(space, Discrete):
         raise InvalidType(f"action_space={space} is not Discrete; this core chooses among a finite number of actions.")
     return int(space.n), int(space.start)
-
-
-class MLPNetwork(nn.Module):
-    """A policy and a critic, two perceptrons side by side, that answer each observation on its own."""
-
-    memoryless = True
-
-    def __init__(
-        self,
-        obs_shape: tuple[int, ...],
-        obs_count: int | None,
-        action_count: int,
-        *,
-        hidden: int = 64,
-        critic: bool = True,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        """Build both; `obs_count` is None for real observations of `obs_shape`, else they are integers below it."""
-        super().__init__()
-        check_positive("temperature", temperature)
-        self.obs_shape, self.obs_count, self.temperature = obs_shape, obs_count, temperature
-        width = int(np.prod(obs_shape)) if obs_count is None else obs_count
-        self.policy = _perceptron(width, hidden, action_count, 0.01, generator)
-        self.critic = _perceptron(width, hidden, 1, 1.0, generator) if critic else None
-
-    @classmethod
-    def for_env(cls, env: GymEnv, **options: Any) -> Self:
-        """Return a network that fits the environment; options as in the constructor."""
-        return cls(env.obs_shape, env.obs_count, env.action_count, **options).to(env.device)
-
-    def start(self, prompt: Prompt) -> tuple[()]:
-        """Return the memory of a network that has none."""
-        return ()
-
-    def step(self, obs: Tensor, state: tuple[()]) -> tuple[Output, tuple[()]]:
-        """Return the answer to one observation per row."""
-        return self._answer(obs), ()
-
-    def forward(self, prompt: Prompt, obs: Tensor) -> Output:
-        """Return the answers to whole rows [B, T, *O]."""
-        return self._answer(obs)
-
-    unroll = forward
-
-    def _answer(self, obs: Tensor) -> Output:
-        if self.obs_count is None:
-            x = obs.reshape(*obs.shape[: obs.dim() - len(self.obs_shape)], -1)
-        else:
-            x = nn.functional.one_hot(obs, self.obs_count)
-        x = x.to(next(self.parameters()).dtype)
-        logits = self.policy(x) / self.temperature
-        value = logits.new_zeros(logits.shape[:-1]) if self.critic is None else self.critic(x).squeeze(-1)
-        return Output(logits, value)
-
-
-def _perceptron(width: int, hidden: int, out: int, gain: float, generator: torch.Generator | None) -> nn.Sequential:
-    """Return a tanh perceptron of two hidden layers, orthogonal, whose last layer starts with the given gain."""
-    layers = [nn.Linear(width, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, out)]
-    for layer, size in zip(layers, (2**0.5, 2**0.5, gain), strict=True):
-        nn.init.orthogonal_(layer.weight, size, generator=generator)
-        nn.init.zeros_(layer.bias)
-    return nn.Sequential(layers[0], nn.Tanh(), layers[1], nn.Tanh(), layers[2])

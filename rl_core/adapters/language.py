@@ -10,16 +10,28 @@ from torch import Tensor, nn
 
 from rl_core.adapters.language_chat import episodes_from_chat, episodes_from_texts, prompts_from_chat
 from rl_core.adapters.language_env import TokenEnv, left_padded
+from rl_core.adapters.language_pairs import (
+    Preference,
+    pairs_from_chat,
+    read_preferences,
+    write_preferences,
+)
+from rl_core.adapters.language_scorer import TokenScorer
 from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_choice, check_positive
 from rl_core.types import Output, Prompt
 
 __all__ = [
+    "Preference",
     "TokenEnv",
     "TokenNetwork",
+    "TokenScorer",
     "episodes_from_chat",
     "episodes_from_texts",
     "left_padded",
+    "pairs_from_chat",
     "prompts_from_chat",
+    "read_preferences",
+    "write_preferences",
 ]
 
 

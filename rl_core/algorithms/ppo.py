@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from rl_core.advantages import gae, kl_shaped_rewards, normalize
-from rl_core.algorithms.step import mean_metrics, optimizer_step
-from rl_core.errors import InvalidArgument, InvalidState, check_at_least, check_between, check_positive
+from rl_core.algorithms.checks import check_reference, diagnose, first_ratio, live_rows_of
+from rl_core.algorithms.step import live_cells, mean_metrics, optimizer_step
+from rl_core.errors import check_at_least, check_between, check_positive
 from rl_core.evaluate import evaluate, evaluate_in
 from rl_core.interfaces import Network
-from rl_core.losses.kl import kl_k1
 from rl_core.losses.ppo import ppo_loss
 from rl_core.masked import keep, masked_mean
 from rl_core.minibatches import shuffled
@@ -74,12 +74,14 @@ def ppo(
     two differ by rounding; `sampler_gap` tells by how much). It is computed in the minibatches that are learnt from
     first, so the first ratio is exactly 1.
     """
-    rollout = _learnable(network, reference, rollout)
+    check_reference(network, reference)
+    rollout = rollout.rows(live_rows_of(rollout))
     rows = rollout.episodes().cut() if network.memoryless else rollout.episodes()
     deal = shuffled(len(rows), config.minibatches, generator)
 
     batch = played_batch(network, reference, rollout, rows, deal, config)
-    found = _diagnose(rollout, batch, config)
+    found = diagnose(rollout, batch.logprobs, batch.ref_logprobs, max_sampler_gap=config.max_sampler_gap)
+    found["explained_variance"] = explained_variance(batch)
     learnt = batch.cut() if network.memoryless else batch
 
     steps: list[Metrics] = []
@@ -88,7 +90,7 @@ def ppo(
             minibatch = learnt.rows(index)
             steps.append(_descend(network, optimizer, minibatch, config))
         deal = shuffled(len(rows), config.minibatches, generator)
-    return mean_metrics(steps) | found | {"first_ratio": _first_ratio(steps[0])}
+    return mean_metrics(steps) | found | {"first_ratio": first_ratio(steps[0])}
 
 
 def played_batch(
@@ -148,48 +150,18 @@ def _descend(network: Network, optimizer: torch.optim.Optimizer, minibatch: Batc
         )
 
     return optimizer_step(
-        optimizer, minibatch, loss_of, micro_rows=config.micro_rows, max_grad_norm=config.max_grad_norm
+        optimizer,
+        minibatch,
+        loss_of,
+        weight_of=live_cells,
+        micro_rows=config.micro_rows,
+        max_grad_norm=config.max_grad_norm,
     )
 
 
-def _learnable(network: Network, reference: Network | None, rollout: Rollout) -> Rollout:
-    """Return the rows that can be learnt from; an error when there is none or the reference cannot be one."""
-    if reference is network:
-        raise InvalidArgument("reference is the network itself; pass a frozen copy, or None for no reference.")
-    if reference is not None and network.memoryless and not reference.memoryless:
-        raise InvalidArgument("reference has a memory and the network has none; pass two of a kind.")
-    live = rollout.mask.any(dim=1)
-    if not live.any():
-        raise InvalidArgument("rollout has no live step; play at least one that is not discarded.")
-    return rollout if live.all() else rollout.rows(live)
-
-
-def _diagnose(rollout: Rollout, batch: Batch, config: PPOConfig) -> Metrics:
-    """Return what is to be known of a rollout before learning from it; an error when its sampler was another policy."""
-    mask = rollout.mask
-    sampler_gap = keep(rollout.logprobs - batch.logprobs, mask).abs().max().item()
-    if config.max_sampler_gap is not None and not sampler_gap <= config.max_sampler_gap:
-        raise InvalidState(
-            f"sampler_gap={sampler_gap:.2e} nats exceeds max_sampler_gap={config.max_sampler_gap:.0e}: the network "
-            "that learns is not the one that played, or its steps and unroll differ; in bfloat16 pass a larger limit."
-        )
-    errors = keep(batch.returns - batch.values, mask)
-    spread = masked_mean((batch.returns - masked_mean(batch.returns, mask)).square(), mask)
-    residual = masked_mean((errors - masked_mean(errors, mask)).square(), mask)
-    return {
-        "reward": masked_mean(rollout.rewards, mask).item(),
-        "kl": masked_mean(kl_k1(batch.logprobs, batch.ref_logprobs), mask).item(),
-        "explained_variance": (1 - residual / spread).item() if spread > 0 else 0.0,
-        "sampler_gap": sampler_gap,
-        "steps": float(mask.sum()),
-    }
-
-
-def _first_ratio(step: Metrics) -> float:
-    """Return 1 + the first minibatch's largest |ratio - 1|; an error unless that is 1."""
-    if step["ratio_gap"] > 1e-4:
-        raise InvalidState(
-            f"first_ratio={1 + step['ratio_gap']} is not 1: the network answers otherwise with gradient than without; "
-            "look for dropout, batch statistics, or an autocast around one of the two."
-        )
-    return 1 + step["ratio_gap"]
+def explained_variance(batch: Batch) -> float:
+    """Return the share of the returns' variance that the old values explain; 0 where the returns do not vary."""
+    errors = keep(batch.returns - batch.values, batch.mask)
+    spread = masked_mean((batch.returns - masked_mean(batch.returns, batch.mask)).square(), batch.mask)
+    residual = masked_mean((errors - masked_mean(errors, batch.mask)).square(), batch.mask)
+    return (1 - residual / spread).item() if spread > 0 else 0.0

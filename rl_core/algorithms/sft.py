@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rl_core.algorithms.step import mean_metrics, optimizer_step
+from rl_core.algorithms.step import live_cells, mean_metrics, optimizer_step
 from rl_core.errors import InvalidArgument, check_at_least, check_positive
 from rl_core.evaluate import evaluate
 from rl_core.interfaces import Network
@@ -59,9 +59,10 @@ def sft(
                 optimizer,
                 shown.rows(index).trim(),
                 lambda part: sft_loss(evaluate(network, part).logprobs, part.mask),
+                weight_of=live_cells,
                 micro_rows=config.micro_rows,
                 max_grad_norm=config.max_grad_norm,
-                cells=cells,
+                whole=cells,
             )
         )
     return mean_metrics(steps) | {"steps": float(episodes.mask.sum())}

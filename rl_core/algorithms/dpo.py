@@ -1,0 +1,114 @@
+"""Direct preference optimisation: one pass over pairs, as a classification of which one was preferred."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rl_core.algorithms.checks import check_pairs, check_reference
+from rl_core.algorithms.step import mean_metrics, optimizer_step
+from rl_core.errors import InvalidArgument, check_at_least, check_choice, check_positive
+from rl_core.evaluate import evaluate
+from rl_core.interfaces import Network
+from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
+from rl_core.losses.reward_model import ranking_accuracy
+from rl_core.minibatches import like_lengths
+from rl_core.types import AnchoredPairs, Episodes, Metrics, Pairs
+
+LOSSES = ("dpo", "ipo")
+
+
+@dataclass(frozen=True)
+class DPOConfig:
+    """What one pass of DPO reads."""
+
+    beta: float = 0.1
+    """Reward per nat, > 0: the larger, the closer to the reference."""
+    loss: str = "dpo"
+    """dpo, or ipo, whose margin has a target."""
+    label_smoothing: float = 0.0
+    """Share of labels believed to be flipped, in [0, 0.5); for dpo alone."""
+    minibatch_rows: int = 32
+    """Pairs in a step, >= 1."""
+    micro_rows: int | None = None
+    """Pairs in a forward pass; None: the whole minibatch. Changes memory, not the result."""
+    max_grad_norm: float | None = 1.0
+    """Largest norm of the gradient, > 0; None: no limit."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_positive("beta", self.beta)
+        check_choice("loss", self.loss, LOSSES)
+        check_at_least("minibatch_rows", self.minibatch_rows, 1)
+        if not 0 <= self.label_smoothing < 0.5:
+            raise InvalidArgument(f"label_smoothing={self.label_smoothing!r} lies outside [0, 0.5); pass less.")
+        if self.label_smoothing and self.loss != "dpo":
+            raise InvalidArgument(f"label_smoothing={self.label_smoothing} with loss={self.loss!r}; only dpo has it.")
+        for name in ("max_grad_norm", "micro_rows"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
+
+
+def dpo(
+    network: Network,
+    reference: Network,
+    optimizer: torch.optim.Optimizer,
+    pairs: Pairs,
+    config: DPOConfig,
+    generator: torch.Generator,
+) -> Metrics:
+    """Return the metrics of one pass over the pairs.
+
+    For several passes over the same pairs, `anchored` them once: the reference does not change, so what it says of
+    them need not be computed again.
+    """
+    check_reference(network, reference)
+    check_pairs(pairs)
+    known = pairs if isinstance(pairs, AnchoredPairs) else anchored(reference, pairs, rows=config.minibatch_rows)
+    steps = [
+        optimizer_step(
+            optimizer,
+            known.rows(index).trim(),
+            lambda part: _loss(network, part, config),
+            weight_of=len,
+            micro_rows=config.micro_rows,
+            max_grad_norm=config.max_grad_norm,
+        )
+        for index in like_lengths(known.lengths(), config.minibatch_rows, generator)
+    ]
+    counted = {"pairs": float(len(pairs)), "steps": float(pairs.chosen.mask.sum() + pairs.rejected.mask.sum())}
+    return mean_metrics(steps) | counted
+
+
+def _loss(network: Network, pairs: AnchoredPairs, config: DPOConfig) -> tuple[Tensor, Metrics]:
+    """Return the loss of some pairs beside its metrics."""
+    chosen, rejected = (episode_logprobs(network, part) for part in (pairs.chosen, pairs.rejected))
+    ref = (pairs.ref_chosen, pairs.ref_rejected)
+    if config.loss == "ipo":
+        return ipo_loss(chosen, rejected, *ref, beta=config.beta)
+    if config.label_smoothing:
+        return smoothed_dpo_loss(chosen, rejected, *ref, beta=config.beta, label_smoothing=config.label_smoothing)
+    return dpo_loss(chosen, rejected, *ref, beta=config.beta)
+
+
+def episode_logprobs(network: Network, episodes: Episodes) -> Tensor:
+    """Return log π of each whole episode given its start, [N], nats: the sum over the steps that count."""
+    return evaluate(network, episodes).logprobs.sum(dim=1)
+
+
+@torch.no_grad()
+def anchored(reference: Network, pairs: Pairs, *, rows: int = 64) -> AnchoredPairs:
+    """Return the pairs with what the reference says of them, computed `rows` pairs at a time."""
+    found: list[list[Tensor]] = [[], []]
+    for start in range(0, len(pairs), rows):
+        part = pairs.rows(slice(start, start + rows)).trim()
+        for kept, episodes in zip(found, (part.chosen, part.rejected), strict=True):
+            kept.append(episode_logprobs(reference, episodes))
+    return AnchoredPairs(pairs.chosen, pairs.rejected, *(torch.cat(kept) for kept in found))
+
+
+@torch.no_grad()
+def implicit_accuracy(network: Network, pairs: AnchoredPairs, *, rows: int = 64) -> float:
+    """Return the share of pairs in which the policy's own reward, β log π/π_ref, is higher for the chosen one."""
+    now = anchored(network, pairs, rows=rows)
+    return ranking_accuracy(now.ref_chosen - pairs.ref_chosen, now.ref_rejected - pairs.ref_rejected)

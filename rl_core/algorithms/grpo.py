@@ -1,0 +1,125 @@
+"""Group-relative policy optimisation: the other answers to the same question are the critic."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rl_core.advantages import group_advantages, on_every_step
+from rl_core.algorithms.checks import check_reference, diagnose, first_ratio, live_rows_of
+from rl_core.algorithms.step import live_cells, live_rows, mean_metrics, optimizer_step
+from rl_core.errors import check_at_least, check_choice, check_count, check_positive
+from rl_core.evaluate import evaluate, evaluate_in
+from rl_core.interfaces import Network
+from rl_core.losses.grpo import AVERAGES, grpo_loss
+from rl_core.minibatches import shuffled
+from rl_core.types import Batch, Metrics, Rollout
+
+
+@dataclass(frozen=True)
+class GRPOConfig:
+    """What one update of GRPO reads."""
+
+    group_size: int = 8
+    """Episodes from one start, which are compared with each other; >= 2."""
+    scale: bool = True
+    """Whether advantages are in standard deviations of their group; False is Dr. GRPO."""
+    average: str = "token"
+    """Of the loss: token (over all steps), or episode (over each episode's steps first, as in the paper)."""
+    clip: float | None = 0.2
+    """How far a ratio may pay, > 0; None: no clip."""
+    beta: float = 0.04
+    """Weight of the KL to the reference in the loss, per nat, >= 0."""
+    epochs: int = 1
+    """Passes over the rollout, >= 1."""
+    minibatches: int = 4
+    """Parts into which a pass is dealt, >= 1."""
+    micro_rows: int | None = None
+    """Rows in a forward pass; None: the whole minibatch. Changes memory, not the result."""
+    max_grad_norm: float | None = 1.0
+    """Largest norm of the gradient, > 0; None: no limit."""
+    max_sampler_gap: float | None = 1e-4
+    """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_count("group_size", self.group_size, 2)
+        check_choice("average", self.average, AVERAGES)
+        check_at_least("beta", self.beta, 0)
+        for name in ("epochs", "minibatches"):
+            check_at_least(name, getattr(self, name), 1)
+        for name in ("clip", "max_grad_norm", "micro_rows", "max_sampler_gap"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
+
+
+def grpo(
+    network: Network,
+    reference: Network | None,
+    optimizer: torch.optim.Optimizer,
+    rollout: Rollout,
+    config: GRPOConfig,
+    generator: torch.Generator,
+) -> Metrics:
+    """Return the metrics of one update on a rollout of whole episodes, `group_size` rows from each start.
+
+    No critic is asked: whether an episode went well is known from the others of its group alone. Without a reference
+    the KL is 0. "Old" is evaluated as in `ppo`, so the first ratio is exactly 1.
+    """
+    check_reference(network, reference)
+    live = live_rows_of(rollout)
+    advantages = group_advantages(rollout.rewards.sum(dim=1), config.group_size, scale=config.scale, counts=live)
+    rollout, advantages = rollout.rows(live), advantages[live]
+    deal = shuffled(len(rollout), config.minibatches, generator)
+    parts = [part for index in deal for part in index.split(config.micro_rows or len(index))]
+    episodes = rollout.episodes()
+    logprobs = evaluate_in(parts, network, episodes).logprobs
+    ref_logprobs = logprobs if reference is None else evaluate_in(parts, reference, episodes).logprobs
+    found = diagnose(rollout, logprobs, ref_logprobs, max_sampler_gap=config.max_sampler_gap)
+
+    batch = Batch(
+        rollout.prompt,
+        rollout.obs,
+        rollout.actions,
+        rollout.mask,
+        logprobs=logprobs,
+        ref_logprobs=ref_logprobs,
+        values=torch.zeros_like(logprobs),
+        advantages=on_every_step(advantages, rollout.mask),
+        returns=rollout.rewards,
+    )
+    steps: list[Metrics] = []
+    for _ in range(config.epochs):
+        for index in deal:
+            steps.append(_descend(network, optimizer, batch.rows(index), config, anchored=reference is not None))
+        deal = shuffled(len(batch), config.minibatches, generator)
+    return mean_metrics(steps) | found | {"first_ratio": first_ratio(steps[0])}
+
+
+def _descend(
+    network: Network, optimizer: torch.optim.Optimizer, minibatch: Batch, config: GRPOConfig, *, anchored: bool
+) -> Metrics:
+    """Return the metrics of one step down the loss on a minibatch."""
+
+    def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
+        now = evaluate(network, part)
+        loss, metrics = grpo_loss(
+            now.logprobs,
+            part.logprobs,
+            part.ref_logprobs,
+            part.advantages,
+            part.mask,
+            clip=config.clip,
+            beta=config.beta if anchored else 0.0,
+            average=config.average,
+        )
+        return loss, metrics | {"entropy": (now.entropy.detach().sum() / part.mask.sum()).item()}
+
+    return optimizer_step(
+        optimizer,
+        minibatch,
+        loss_of,
+        weight_of=live_cells if config.average == "token" else live_rows,
+        micro_rows=config.micro_rows,
+        max_grad_norm=config.max_grad_norm,
+    )

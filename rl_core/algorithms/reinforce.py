@@ -1,0 +1,110 @@
+"""REINFORCE, with the mean or the others of its group as the baseline: one step on what was just played."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rl_core.advantages import group_advantages, kl_shaped_rewards, leave_one_out_advantages, on_every_step
+from rl_core.algorithms.checks import check_reference, diagnose, live_rows_of
+from rl_core.algorithms.step import live_cells, optimizer_step
+from rl_core.errors import InvalidArgument, check_at_least, check_choice, check_count, check_positive
+from rl_core.evaluate import evaluate, evaluate_in
+from rl_core.interfaces import Network
+from rl_core.losses.policy_gradient import policy_gradient_loss
+from rl_core.minibatches import shuffled
+from rl_core.types import Batch, Metrics, Rollout
+
+BASELINES = ("none", "mean", "leave_one_out")
+
+
+@dataclass(frozen=True)
+class ReinforceConfig:
+    """What one update of REINFORCE reads."""
+
+    baseline: str = "leave_one_out"
+    """Taken from each return: none, the mean of all episodes, or leave_one_out (the mean of the group's others)."""
+    group_size: int = 4
+    """Episodes from one start, >= 1; leave_one_out needs 2."""
+    beta: float = 0.0
+    """Reward lost per nat of KL to the reference, >= 0."""
+    micro_rows: int | None = None
+    """Rows in a forward pass; None: all. Changes memory, not the result."""
+    max_grad_norm: float | None = 1.0
+    """Largest norm of the gradient, > 0; None: no limit."""
+    max_sampler_gap: float | None = 1e-4
+    """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_choice("baseline", self.baseline, BASELINES)
+        check_count("group_size", self.group_size, 2 if self.baseline == "leave_one_out" else 1)
+        check_at_least("beta", self.beta, 0)
+        for name in ("max_grad_norm", "micro_rows", "max_sampler_gap"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
+
+
+def reinforce(
+    network: Network,
+    reference: Network | None,
+    optimizer: torch.optim.Optimizer,
+    rollout: Rollout,
+    config: ReinforceConfig,
+    generator: torch.Generator,
+) -> Metrics:
+    """Return the metrics of one step on a rollout of whole episodes, `group_size` rows from each start.
+
+    The KL to the reference is in the reward (k1), as in `ppo`; without a reference it is 0. One step and no more: the
+    gradient is that of the policy that played.
+    """
+    check_reference(network, reference)
+    live = live_rows_of(rollout)
+    count = len(rollout)
+    if count % config.group_size:
+        raise InvalidArgument(f"rollout has {count} rows, no multiple of group_size={config.group_size}; play groups.")
+    deal = shuffled(count, 1, generator)
+    parts = [part for index in deal for part in index.split(config.micro_rows or count)]
+    episodes = rollout.episodes()
+    logprobs = evaluate_in(parts, network, episodes).logprobs
+    ref_logprobs = logprobs if reference is None else evaluate_in(parts, reference, episodes).logprobs
+    found = diagnose(rollout, logprobs, ref_logprobs, max_sampler_gap=config.max_sampler_gap)
+
+    shaped = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
+    advantages = episode_advantages(shaped.sum(dim=1), live, config)
+    batch = Batch(
+        rollout.prompt,
+        rollout.obs,
+        rollout.actions,
+        rollout.mask,
+        logprobs=logprobs,
+        ref_logprobs=ref_logprobs,
+        values=torch.zeros_like(logprobs),
+        advantages=on_every_step(advantages, rollout.mask),
+        returns=shaped,
+    )
+
+    def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
+        now = evaluate(network, part)
+        loss, metrics = policy_gradient_loss(now.logprobs, part.advantages, part.mask)
+        entropy = (now.entropy.detach().sum() / part.mask.sum()).item()
+        return loss, metrics | {"loss": loss.item(), "entropy": entropy}
+
+    learnt = optimizer_step(
+        optimizer,
+        batch,
+        loss_of,
+        weight_of=live_cells,
+        micro_rows=config.micro_rows,
+        max_grad_norm=config.max_grad_norm,
+    )
+    return learnt | found
+
+
+def episode_advantages(episode_returns: Tensor, counts: Tensor, config: ReinforceConfig) -> Tensor:
+    """Return each episode's return less its baseline, [B]; 0 for an episode that does not count."""
+    if config.baseline == "leave_one_out":
+        return leave_one_out_advantages(episode_returns, config.group_size, counts=counts)
+    if config.baseline == "mean" and len(episode_returns) > 1:
+        return group_advantages(episode_returns, len(episode_returns), scale=False, counts=counts)
+    return torch.where(counts, episode_returns, 0.0)

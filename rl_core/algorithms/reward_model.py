@@ -1,0 +1,78 @@
+"""Training of a reward model: one pass over pairs, until the preferred episode scores higher."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rl_core.algorithms.checks import check_pairs
+from rl_core.algorithms.step import mean_metrics, optimizer_step
+from rl_core.errors import check_at_least, check_positive
+from rl_core.interfaces import Scorer
+from rl_core.losses.reward_model import bradley_terry_loss, ranking_accuracy
+from rl_core.masked import keep
+from rl_core.minibatches import like_lengths
+from rl_core.types import Episodes, Metrics, Pairs
+
+
+@dataclass(frozen=True)
+class RewardModelConfig:
+    """What one pass of reward-model training reads."""
+
+    minibatch_rows: int = 32
+    """Pairs in a step, >= 1."""
+    micro_rows: int | None = None
+    """Pairs in a forward pass; None: the whole minibatch. Changes memory, not the result."""
+    max_grad_norm: float | None = 1.0
+    """Largest norm of the gradient, > 0; None: no limit."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_at_least("minibatch_rows", self.minibatch_rows, 1)
+        for name in ("max_grad_norm", "micro_rows"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
+
+
+def reward_model(
+    scorer: Scorer,
+    optimizer: torch.optim.Optimizer,
+    pairs: Pairs,
+    config: RewardModelConfig,
+    generator: torch.Generator,
+) -> Metrics:
+    """Return the metrics of one pass over the pairs, each chosen episode made to score higher than its rejected one."""
+    check_pairs(pairs)
+
+    def loss_of(part: Pairs) -> tuple[Tensor, Metrics]:
+        return bradley_terry_loss(episode_scores(scorer, part.chosen), episode_scores(scorer, part.rejected))
+
+    steps = [
+        optimizer_step(
+            optimizer,
+            pairs.rows(index).trim(),
+            loss_of,
+            weight_of=len,
+            micro_rows=config.micro_rows,
+            max_grad_norm=config.max_grad_norm,
+        )
+        for index in like_lengths(pairs.lengths(), config.minibatch_rows, generator)
+    ]
+    counted = {"pairs": float(len(pairs)), "steps": float(pairs.chosen.mask.sum() + pairs.rejected.mask.sum())}
+    return mean_metrics(steps) | counted
+
+
+def episode_scores(scorer: Scorer, episodes: Episodes) -> Tensor:
+    """Return each whole episode's score, [N], with gradient: the sum of its rewards."""
+    return keep(scorer.score(episodes), episodes.mask).sum(dim=1)
+
+
+@torch.no_grad()
+def accuracy(scorer: Scorer, pairs: Pairs, *, rows: int = 64) -> float:
+    """Return the share of pairs whose chosen episode scores higher, ties half."""
+    chosen, rejected = [], []
+    for start in range(0, len(pairs), rows):
+        part = pairs.rows(slice(start, start + rows)).trim()
+        chosen.append(episode_scores(scorer, part.chosen))
+        rejected.append(episode_scores(scorer, part.rejected))
+    return ranking_accuracy(torch.cat(chosen), torch.cat(rejected))
