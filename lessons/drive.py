@@ -5,38 +5,36 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from lessons.options import TRUTH_SEED, Options, machine, new_folder, plainly, use_machine, worlds_run
 from lessons.report.columns import Columns
 from lessons.report.final import report
 from lessons.report.look import look
-from lessons.run import Run, Trainer
-from lessons.settings import PPO, PPORun
-from rl_core.algorithms.ppo import PPOConfig
+from lessons.run import Lesson, Run
 from rl_core.errors import CheckpointError, RLCoreError
 
 SAVE_EVERY = 10
-REMEMBERED = {"seed": int, "device": str, "threads": int, "quick": bool}
+REMEMBERED = ("seed", "device", "threads", "quick", "model", "dtype", "lora")
 
 
-def main(algorithm: str, train: Trainer, description: str | None, *, worlds: Sequence[str] | None = None) -> None:
+def main(lesson: Lesson, description: str | None, *, worlds: Sequence[str] | None = None) -> None:
     """Run from the command line, in the given worlds, or in the one that --world names."""
     try:
-        options, configs = worlds_run(Options, PPO, worlds, description=description or "")
-        configs = {name: adjusted(config, options) for name, config in configs.items()}
+        options, configs = worlds_run(Options, lesson.settings, worlds, description=description or "")
+        configs = {name: c.adjusted(start=options.start, quick=options.quick) for name, c in configs.items()}
         resumed = options.resume is not None
         if options.resume is None:
             folder = new_folder(options.out)
         else:
             folder, asked = options.resume, set(configs)
-            options, configs = recall(folder)
+            options, configs = recall(folder, lesson)
             if set(configs) != asked:
                 raise CheckpointError(f"resume={str(folder)!r} is a run of {sorted(configs)}, not of {sorted(asked)}.")
         use_machine(options.device, options.threads)
-        summary = drive(algorithm, train, configs, options, folder, resumed=resumed)
+        summary = drive(lesson, configs, options, folder, resumed=resumed)
     except RLCoreError as error:
         plainly(error)
         return
@@ -44,31 +42,29 @@ def main(algorithm: str, train: Trainer, description: str | None, *, worlds: Seq
         print(f"\nInterrupted. Go on with: --resume {folder}")
 
 
-def adjusted(config: PPORun, options: Options) -> PPORun:
-    """Return the configuration as the options for both worlds want it."""
-    start = options.start or config.start
-    return replace(config, start=start, iterations=min(3, config.iterations) if options.quick else config.iterations)
-
-
 def drive(
-    algorithm: str, train: Trainer, configs: dict[str, PPORun], options: Options, folder: Path, *, resumed: bool = False
+    lesson: Lesson, configs: dict[str, Any], options: Options, folder: Path, *, resumed: bool = False
 ) -> dict[str, Any]:
     """Return the summary of a whole run, whose files are then in the folder."""
     began = time.perf_counter()
-    runs = [Run.start(name, config, seed=options.seed, device=options.device) for name, config in configs.items()]
+    begin = lesson.start or Run.start
+    runs = [
+        begin(lesson, options.load(name), config, seed=options.seed, device=options.device, folder=folder / name)
+        for name, config in configs.items()
+    ]
     if not resumed:
-        remember(folder, options, configs)
+        remember(folder, lesson, options, configs)
         for run in runs:
-            run.save(folder / f"{run.world.name}.pt", algorithm)
-    before = [look(run, seed=TRUTH_SEED + options.seed, quick=options.quick) for run in runs]
+            run.save(folder / f"{run.world.name}.pt")
+    before = [look(run.now, seed=TRUTH_SEED + options.seed, quick=options.quick) for run in runs]
     if resumed:
         for run in runs:
-            run.load(folder / f"{run.world.name}.pt", algorithm)
+            run.load(folder / f"{run.world.name}.pt")
         forget_beyond(folder / "metrics.jsonl", {run.world.name: run.iteration for run in runs})
-    in_turn(runs, train, algorithm, options.seed, folder)
-    after = [look(run, seed=TRUTH_SEED + options.seed, quick=options.quick) for run in runs]
+    in_turn(runs, options.seed, folder)
+    after = [look(run.now, seed=TRUTH_SEED + options.seed, quick=options.quick) for run in runs]
     facts = {
-        "algorithm": algorithm,
+        "algorithm": lesson.name,
         "seed": options.seed,
         "device": options.device,
         "interrupted": any(run.iteration < run.config.iterations for run in runs),
@@ -78,10 +74,10 @@ def drive(
     return report(runs, before, after, facts, folder)
 
 
-def in_turn(runs: Sequence[Run], train: Trainer, algorithm: str, seed: int, folder: Path) -> None:
+def in_turn(runs: Sequence[Any], seed: int, folder: Path) -> None:
     """Nothing; every run has advanced to its end, an iteration in turn, or to where Ctrl-C stopped them all."""
     columns = Columns([run.world.title for run in runs])
-    going = {run.world.name: (run, train(run)) for run in runs}
+    going = {run.world.name: (run, run.lesson.train(run)) for run in runs}
     with interruptible() as asked_to_stop, (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
         while going and not asked_to_stop():
             for name, (run, records) in list(going.items()):
@@ -93,10 +89,10 @@ def in_turn(runs: Sequence[Run], train: Trainer, algorithm: str, seed: int, fold
                 print(json.dumps(record), file=file, flush=True)
                 columns.show(run.world.title, record, run.config.iterations)
                 if run.iteration % SAVE_EVERY == 0:
-                    run.save(folder / f"{name}.pt", algorithm)
+                    run.save(folder / f"{name}.pt")
     for run in runs:
-        run.save(folder / f"{run.world.name}.pt", algorithm)
-        run.world.save(run.network, folder / run.world.name)
+        run.save(folder / f"{run.world.name}.pt")
+        run.keep(folder / run.world.name)
 
 
 @contextmanager
@@ -120,19 +116,22 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, usual)
 
 
-def remember(folder: Path, options: Options, configs: dict[str, PPORun]) -> None:
+def remember(folder: Path, lesson: Lesson, options: Options, configs: dict[str, Any]) -> None:
     """Nothing; the folder now says how the run was started."""
-    said = {"options": asdict(options), "worlds": {name: asdict(config) for name, config in configs.items()}}
+    worlds = {name: asdict(config) for name, config in configs.items()}
+    said = {"algorithm": lesson.name, "options": asdict(options), "worlds": worlds}
     (folder / "config.json").write_text(json.dumps(said, indent=2, default=str), encoding="utf-8")
 
 
-def recall(folder: Path) -> tuple[Options, dict[str, PPORun]]:
-    """Return the options and configs that a run's folder remembers."""
+def recall(folder: Path, lesson: Lesson) -> tuple[Options, dict[str, Any]]:
+    """Return the options and configs that a run's folder remembers; CheckpointError for another algorithm's."""
     try:
         said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        options = Options(**{name: kind(said["options"][name]) for name, kind in REMEMBERED.items()})
+        if said["algorithm"] != lesson.name:
+            raise CheckpointError(f"resume={str(folder)!r} is a run of {said['algorithm']}, not of {lesson.name}.")
+        options = Options(**{name: said["options"][name] for name in REMEMBERED})
         configs = {
-            name: PPORun(**{**values, "update": PPOConfig(**values["update"])})
+            name: rebuilt(type(lesson.settings[options.load(name).settings]), values)
             for name, values in said["worlds"].items()
         }
     except RLCoreError:
@@ -142,6 +141,20 @@ def recall(folder: Path) -> tuple[Options, dict[str, PPORun]]:
             f"resume={str(folder)!r} is no run's folder ({error!r}); pass one under runs/."
         ) from error
     return options, configs
+
+
+def rebuilt(kind: Any, values: dict[str, Any]) -> Any:
+    """Return the dataclass that `asdict`, and a way through JSON, made these values of."""
+    hints = get_type_hints(kind)
+    parts = {
+        name: rebuilt(hints[name], value)
+        if is_dataclass(hints[name])
+        else tuple(value)
+        if isinstance(value, list)
+        else value
+        for name, value in values.items()
+    }
+    return kind(**parts)
 
 
 def forget_beyond(path: Path, iterations: dict[str, int]) -> None:

@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 import tyro
 
-from lessons.worlds import NAMES
+from lessons.worlds import ALL, World, load
 from rl_core.errors import InvalidArgument, RLCoreError, check_at_least
 
 TRUTH_SEED = 10_000
 """Added to a run's seed for evaluation: what is evaluated on is never trained on."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,26 +37,43 @@ class Options:
     """Where both policies start; default: as each world's options say (reference)."""
     resume: Path | None = None
     """A run's folder, to go on where it was interrupted; all other options are then the run's own."""
+    model: str | None = None
+    """A real chat model for the language world: smollm2, a transformers id, or a folder; default: the small one."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of a real model's weights."""
+    lora: int = 8
+    """Rank of the adapter that a real model learns in; 0: all of its weights learn."""
+
+    def load(self, name: str) -> World:
+        """Return the world of that name, with the model that was asked for."""
+        return load(name, model=self.model, dtype=self.dtype, lora=self.lora)
 
 
 def worlds_run(
-    options: type[T], table: Mapping[str, Any], worlds: Sequence[str] | None, *, description: str
-) -> tuple[T, dict[str, Any]]:
+    options: type[Options], table: Mapping[str, Any], worlds: Sequence[str] | None, *, description: str
+) -> tuple[Options, dict[str, Any]]:
     """Return the command line's options beside each world's configuration, whose fields are options as well.
 
-    `worlds` None asks for one with --world, whose defaults then hold.
+    `worlds` None asks for one with --world. The defaults are those of the worlds, and of the --model, that are named.
     """
     given = sys.argv[1:]
+    known = tuple(name for name in ALL if name in table)
+    asked: list[Any] = [(item.name, item.type, field(default=item.default)) for item in fields(options)]
+    asked = [item for item in asked if item[0] in ("model", "dtype", "lora")]
+    asked = [("world", Literal[known]), *asked] if worlds is None else asked  # type: ignore[valid-type]
+    is_known = worlds is not None or any(word.startswith("--world") for word in given)
+    choice = make_dataclass("Choice", asked)
+    chosen, _ = tyro.cli(choice, args=given, return_unknown_args=True, add_help=not is_known)
+    names = (chosen.world,) if worlds is None else worlds
     if worlds is None:
-        choice = make_dataclass("Choice", [("world", Literal[NAMES])])  # type: ignore[valid-type]
-        is_known = any(word.startswith("--world") for word in given)
-        chosen, given = tyro.cli(choice, args=given, return_unknown_args=True, add_help=not is_known)
-        worlds = (chosen.world,)
-    configs = [(name, type(table[name]), field(default=table[name])) for name in worlds]
+        own = make_dataclass("World", [("world", Literal[known])])  # type: ignore[valid-type]
+        _, given = tyro.cli(own, args=given, return_unknown_args=True, add_help=False)
+    columns = {name: load(name, model=chosen.model, dtype=chosen.dtype, lora=chosen.lora).settings for name in names}
+    configs = [(name, type(table[key]), field(default=table[key])) for name, key in columns.items()]
     command = make_dataclass("Command", configs, bases=(options,), frozen=True, kw_only=True)
     parsed: Any = tyro.cli(command, args=given, description=description)
-    own = {item.name: getattr(parsed, item.name) for item in fields(options)}  # type: ignore[arg-type]
-    return options(**own), {name: getattr(parsed, name) for name in worlds}
+    own_options = {item.name: getattr(parsed, item.name) for item in fields(options)}
+    return options(**own_options), {name: getattr(parsed, name) for name in names}
 
 
 def use_machine(device: str, threads: int) -> None:

@@ -4,9 +4,10 @@ import time
 from collections.abc import Iterator
 
 from lessons.drive import main
-from lessons.run import Record, Run
+from lessons.run import Lesson, Record, Run
+from lessons.tables import PPO
 from rl_core.algorithms.ppo import ppo
-from rl_core.rollout import rollout
+from rl_core.rollout import relabel, rollout
 
 
 def train(run: Run) -> Iterator[Record]:
@@ -14,10 +15,14 @@ def train(run: Run) -> Iterator[Record]:
     while run.iteration < run.config.iterations:
         began = time.perf_counter()
         played = rollout(run.env, run.network, run.generator)
+        if run.scorer is not None:
+            played = relabel(played, run.scorer, micro_rows=run.config.update.micro_rows)
         metrics = ppo(run.network, run.reference, run.optimizer, played, run.config.update, run.generator)
         run.schedule.step()
         yield run.record(metrics, time.perf_counter() - began)
 
 
+LESSON = Lesson("ppo", PPO, train, critic=True)
+
 if __name__ == "__main__":
-    main("ppo", train, __doc__)
+    main(LESSON, __doc__)

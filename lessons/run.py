@@ -1,6 +1,6 @@
 """A run under way: its parts, what it has seen so far, and its checkpoint."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,28 +8,48 @@ from typing import Any
 import torch
 from torch import nn
 
-from lessons.settings import PPORun
-from lessons.worlds import World, load
+from lessons.settings import PlayedRun, Settings
+from lessons.worlds import Gold, World
 from rl_core import checkpoint
+from rl_core.algorithms.reward_model import accuracy
 from rl_core.interfaces import Env
-from rl_core.types import Metrics
+from rl_core.losses.reward_model import ranking_accuracy
+from rl_core.types import Metrics, Pairs
 
 RECENT = 100  # finished episodes that the running means look back on
+JUDGED = 1000  # starts whose pairs a reward model is tried on; a tenth for a quick look
 
 Record = dict[str, float | int | str | None]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One algorithm as a lesson: its loop, its settings in every world, and what it trains."""
+
+    name: str
+    settings: Mapping[str, Any]
+    train: Callable[[Any], Iterator[Record]]
+    critic: bool = False
+    """Whether the policy learns values beside its actions."""
+    scores: bool = False
+    """Whether a reward model is trained, and not the policy."""
+    start: Callable[..., Any] | None = None
+    """How a run of it begins, where it is no single `Run`."""
 
 
 @dataclass
 class Run:
     """All that decides how a run goes on, and nothing else."""
 
+    lesson: Lesson
     world: World
-    config: PPORun
+    config: Any
     seed: int
     device: str
     network: nn.Module
     reference: nn.Module | None
-    env: Env
+    scorer: nn.Module | None
+    env: Env | None
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     generator: torch.Generator
@@ -39,77 +59,181 @@ class Run:
     recent: list[tuple[float, int]] = field(default_factory=list)
     probed_at: int = 0
     solved_at: tuple[int, float] | None = None
+    golds: dict[str, Gold] = field(default_factory=dict)  # the truth after each step, in a run of several
 
     @classmethod
-    def start(cls, world: str, config: PPORun, *, seed: int, device: str) -> "Run":
-        """Return a run that has not begun."""
-        place = load(world)
-        network = place.network(config.start, seed=seed, device=device)
-        # From scratch there is nothing to stay close to.
-        reference = place.reference(device) if config.start == "reference" else None
-        optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+    def start(
+        cls, lesson: Lesson, world: World, config: Settings, *, seed: int, device: str, folder: Path | None = None
+    ) -> "Run":
+        """Return a run that has not begun; it needs no folder."""
+        network = world.network(config.start, seed=seed, device=device, critic=lesson.critic)
+        scorer = _scorer(lesson, world, config, seed, device)
+        learner = scorer if lesson.scores and scorer is not None else network
+        learnt = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.Adam(learnt, lr=config.learning_rate, eps=config.adam_eps, fused=True)
         return cls(
-            world=place,
+            lesson=lesson,
+            world=world,
             config=config,
             seed=seed,
             device=device,
             network=network,
-            reference=reference,
-            env=place.env(rows=config.rows, steps=config.steps, seed=seed, device=device),
+            # From scratch there is nothing to stay close to.
+            reference=None if config.start == "scratch" else frozen(world, config.start, seed=seed, device=device),
+            scorer=scorer,
+            env=_env(lesson, world, config, seed, device),
             optimizer=optimizer,
-            schedule=torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, config.iterations),
+            schedule=_schedule(optimizer, config),
             generator=torch.Generator(device).manual_seed(seed),
         )
 
+    @property
+    def now(self) -> "Run":
+        """Return the run that is under way: this one, where a run of several steps has another."""
+        return self
+
+    def fresh_seed(self) -> int:
+        """Return a seed for the data of the next turn, which no other turn or run has."""
+        return 1000 * self.seed + self.iteration
+
     def record(self, metrics: Metrics, seconds: float) -> Record:
-        """Return one iteration's record, in the same words in both worlds, and count it."""
+        """Return one iteration's record, in the same words in every world, and count it."""
         self.iteration += 1
         self.steps += int(metrics["steps"])
         self.seconds += seconds
-        self.recent = (self.recent + self.env.finished())[-RECENT:]
+        self.recent = (self.recent + (self.env.finished() if self.env is not None else []))[-RECENT:]
         count = len(self.recent)
         mean_length = sum(length for _, length in self.recent) / count if count else None
+        per_step = metrics.get("kl")
         return metrics | {
             "world": self.world.name,
+            "stage": self.lesson.name,
             "iteration": self.iteration,
             "steps": self.steps,
             "seconds": self.seconds,
             "return": sum(value for value, _ in self.recent) / count if count else None,
             "length": mean_length,
-            "kl_per_episode": metrics["kl"] * mean_length if mean_length is not None else None,
+            "kl_per_episode": None if mean_length is None or per_step is None else per_step * mean_length,
             "steps_per_second": metrics["steps"] / seconds,
         }
 
-    def probe(self, *, seed: int) -> dict[str, float]:
+    def truth(self, *, seed: int, quick: bool = False) -> Gold:
+        """Return the truth about what this run trains: a policy's, or a reward model's on pairs it never saw."""
+        if not self.lesson.scores:
+            return self.world.gold(self.network, seed=seed, device=self.device, quick=quick, reference=self.reference)
+        starts = JUDGED // 10 if quick else JUDGED
+        kinds = self.world.preferences(self.network, starts, seed=seed, held_out=True, device=self.device)
+        return judged(self.scorer, kinds)
+
+    def probe(self, *, seed: int) -> Gold:
         """Return a quick look at the truth when one is due, else nothing; its time is not the run's."""
         if self.steps - self.probed_at < self.config.probe_every:
             return {}
         self.probed_at += self.config.probe_every * ((self.steps - self.probed_at) // self.config.probe_every)
+        if self.lesson.scores:
+            return self.truth(seed=seed, quick=True)
         gold = self.world.probe(self.network, seed=seed, device=self.device)
         if self.solved_at is None and self.world.solved(gold):
             self.solved_at = (self.steps, self.seconds)
         return gold
 
-    def save(self, path: Path, algorithm: str) -> None:
-        """Write all parts and counters to a checkpoint."""
-        checkpoint.save(path, self._parts(), self._about(algorithm) | self._counters())
+    @property
+    def headline(self) -> str:
+        """Return the number of the truth that the curves show."""
+        return "accuracy" if self.lesson.scores else self.world.headline
 
-    def load(self, path: Path, algorithm: str) -> None:
-        """Go back to a checkpoint of a run like this one."""
-        found = checkpoint.load(path, self._parts(), self._about(algorithm))
+    def trials(self, name: str, gold: Gold) -> int | None:
+        """Return in how many trials a number of the truth was counted; None where it is no share of any."""
+        if self.lesson.scores:
+            kind = name.removeprefix("accuracy").removeprefix("count_steps")
+            return int(gold[f"pairs{kind}"]) if f"pairs{kind}" in gold else None
+        return int(gold[self.world.trials]) if name in self.world.shares else None
+
+    def bounds(self, before: Gold, after: Gold) -> Gold:
+        """Return what any policy must pay at the least for the way from before to after."""
+        return {} if self.lesson.scores else self.world.bounds(before, after)
+
+    def keep(self, folder: Path) -> None:
+        """Write what was trained, so that other lessons can start from the folder."""
+        if self.lesson.scores and self.scorer is not None:
+            self.world.save_scorer(self.scorer, folder)
+        else:
+            self.world.save(self.network, folder)
+
+    def save(self, path: Path, **extra: Any) -> None:
+        """Write all parts and counters to a checkpoint, with whatever else is to be known of the run."""
+        checkpoint.save(path, self._parts(), self._about() | self._counters() | {"extra": extra})
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Return what else was kept, after going back to a checkpoint of a run like this one."""
+        found = checkpoint.load(path, self._parts(), self._about())
         for name in self._counters():
             setattr(self, name, found[name])
+        return found["extra"]
 
     def _parts(self) -> dict[str, Any]:
-        names = ("network", "env", "optimizer", "schedule", "generator")
+        names = ["network", "optimizer", "schedule", "generator"]
+        names += ["env"] if self.env is not None else []
+        names += ["scorer"] if self.lesson.scores else []
         return {name: getattr(self, name) for name in names}
 
-    def _about(self, algorithm: str) -> dict[str, Any]:
-        return {"algorithm": algorithm, "world": self.world.name, "seed": self.seed, "config": asdict(self.config)}
+    def _about(self) -> dict[str, Any]:
+        config = asdict(self.config)
+        return {"algorithm": self.lesson.name, "world": self.world.name, "seed": self.seed, "config": config}
 
     def _counters(self) -> dict[str, Any]:
         names = ("iteration", "steps", "seconds", "recent", "probed_at", "solved_at")
         return {name: getattr(self, name) for name in names}
 
 
-Trainer = Callable[[Run], Iterator[Record]]
+def judged(scorer: Any, kinds: Mapping[str, Pairs]) -> Gold:
+    """Return a reward model's accuracy on each kind of pairs, beside that of counting the steps."""
+    found: Gold = {}
+    for kind, pairs in kinds.items():
+        lengths = [episodes.mask.sum(dim=1).float() for episodes in (pairs.chosen, pairs.rejected)]
+        found |= {
+            f"accuracy_{kind}": accuracy(scorer, pairs),
+            f"count_steps_{kind}": ranking_accuracy(*lengths),
+            f"pairs_{kind}": float(len(pairs)),
+        }
+    count = sum(len(pairs) for pairs in kinds.values())
+    hits = sum(found[f"accuracy_{kind}"] * len(pairs) for kind, pairs in kinds.items())
+    return {"accuracy": hits / count, "pairs": float(count)} | found
+
+
+def frozen(world: World, start: str, *, seed: int, device: str) -> nn.Module:
+    """Return the policy that starts there, as one that will not change."""
+    return world.network(start, seed=seed, device=device, critic=False).requires_grad_(False)
+
+
+def _env(lesson: Lesson, world: World, config: Settings, seed: int, device: str) -> Env | None:
+    """Return the environment of a lesson that plays, with the groups that its update compares."""
+    if not isinstance(config, PlayedRun):
+        return None
+    group_size = getattr(config.update, "group_size", None)
+    return world.env(
+        rows=config.rows,
+        steps=config.steps,
+        seed=seed,
+        device=device,
+        group_size=group_size or 1,
+        whole=group_size is not None,
+    )
+
+
+def _scorer(lesson: Lesson, world: World, config: Any, seed: int, device: str) -> nn.Module | None:
+    """Return the reward model that is trained, or a trained one that rewards, or none."""
+    start = config.start if lesson.scores else getattr(config, "scorer", None)
+    if start is None:
+        return None
+    scorer = world.scorer(start, seed=seed, device=device)
+    return scorer if lesson.scores else scorer.requires_grad_(False)
+
+
+def _schedule(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
+    """Return the learning rate's way down."""
+    if config.warmup and config.learning_rate:
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, config.learning_rate, total_steps=config.iterations + 1, pct_start=0.1, cycle_momentum=False
+        )
+    return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, config.iterations)

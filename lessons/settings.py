@@ -1,79 +1,196 @@
 """The hyper-parameters of every lesson in each world: tables, so that no lesson need ask which world it is in."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
+from rl_core.algorithms.dpo import DPOConfig
+from rl_core.algorithms.grpo import GRPOConfig
 from rl_core.algorithms.ppo import PPOConfig
+from rl_core.algorithms.reinforce import ReinforceConfig
+from rl_core.algorithms.reward_model import RewardModelConfig
 from rl_core.algorithms.sft import SFTConfig
-from rl_core.errors import check_at_least, check_choice, check_positive
+from rl_core.errors import check_at_least, check_between, check_choice, check_count, check_positive
+
+QUICK = 3  # iterations of a smoke run
 
 
 @dataclass(frozen=True)
-class PPORun:
-    """A whole run of PPO."""
+class Settings:
+    """What every run has, whatever it learns by."""
 
     start: str = "reference"
-    """Where the policy starts: reference or scratch."""
+    """Where the policy starts: reference, base, scratch, or a run's folder, as runs/20260101-120000/language."""
     iterations: int = 40
-    """Rollouts with an update each, >= 1."""
-    rows: int = 64
-    """Rows in a rollout, >= 1."""
-    steps: int = 64
-    """Most steps in a row, >= 1: a window on a drive, or the token budget of an answer."""
+    """Turns of the lesson's loop, >= 1."""
     learning_rate: float = 3e-4
-    """Of Adam, at the start, >= 0; it falls linearly to 0."""
-    probe_every: int = 1024
+    """Of Adam at its highest, >= 0."""
+    warmup: bool = False
+    """Whether the rate first rises, for a tenth of the turns, and falls as a cosine; else it falls linearly to 0."""
+    adam_eps: float = 1e-8
+    """Added to Adam's divisor, > 0; policy gradients usually take 1e-5."""
+    probe_every: int = 4096
     """Live steps between two looks at the truth while training, >= 1; their time is not counted."""
-    update: PPOConfig = field(default_factory=PPOConfig)
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_choice("start", self.start, ["reference", "scratch"])
-        for name in ("iterations", "rows", "steps", "probe_every"):
+        for name in ("iterations", "probe_every"):
             check_at_least(name, getattr(self, name), 1)
         check_at_least("learning_rate", self.learning_rate, 0)
+        check_positive("adam_eps", self.adam_eps)
+
+    def adjusted(self, *, start: str | None, quick: bool) -> Self:
+        """Return the settings as the command line's options for all worlds want them."""
+        iterations = min(QUICK, self.iterations) if quick else self.iterations
+        return replace(self, start=start or self.start, iterations=iterations)
+
+    def idle(self) -> Self:
+        """Return the settings of the control that must learn nothing."""
+        return replace(self, learning_rate=0.0)
 
 
 @dataclass(frozen=True)
-class SFTRun:
-    """A whole run of SFT."""
+class SFTRun(Settings):
+    """A whole run of SFT; a turn is one pass over fresh demonstrations."""
 
-    passes: int = 10
-    """Passes, each over fresh demonstrations, >= 1."""
     demonstrations: int = 200
-    """Episodes shown in a pass, >= 1."""
-    learning_rate: float = 3e-3
-    """Of Adam at its highest, > 0; it rises for a tenth of the passes, then falls as a cosine."""
+    """Episodes shown in a turn, >= 1."""
     update: SFTConfig = field(default_factory=SFTConfig)
 
     def __post_init__(self) -> None:
         """Check every field."""
-        for name in ("passes", "demonstrations"):
-            check_at_least(name, getattr(self, name), 1)
-        check_positive("learning_rate", self.learning_rate)
+        super().__post_init__()
+        check_count("demonstrations", self.demonstrations, 1)
 
 
-PPO = {
-    "cartpole": PPORun(
-        iterations=34,
-        rows=16,
-        steps=64,
-        learning_rate=1e-2,
-        probe_every=1024,
-        update=PPOConfig(gamma=0.99, lam=0.95, clip=0.12, epochs=6, minibatches=4),
-    ),
-    "language": PPORun(
-        iterations=40,
-        rows=64,
-        steps=32,
-        learning_rate=4e-4,
-        probe_every=4096,
-        update=PPOConfig(gamma=1.0, lam=1.0, beta=0.15, value_weight=0.1, epochs=3, minibatches=4, max_grad_norm=1.0),
-    ),
-}
+@dataclass(frozen=True)
+class RewardModelRun(Settings):
+    """A whole run of reward-model training; a turn is one pass over fresh pairs."""
 
-SFT = {
-    "cartpole": SFTRun(
-        passes=10, demonstrations=100, learning_rate=3e-3, update=SFTConfig(minibatch_rows=256, max_grad_norm=None)
-    ),
-    "language": SFTRun(passes=30, demonstrations=3200, learning_rate=1e-3, update=SFTConfig(minibatch_rows=64)),
-}
+    starts: int = 400
+    """Starts in a turn, from each of which two episodes are played and compared; >= 1."""
+    noise: float = 0.0
+    """Share of training pairs judged the wrong way round, in [0, 1]."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of judgments to learn from; none given: all that the world has."""
+    preferences: str | None = None
+    """A JSONL file of your own pairs, in place of the world's."""
+    update: RewardModelConfig = field(default_factory=RewardModelConfig)
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        super().__post_init__()
+        check_count("starts", self.starts, 1)
+        check_between("noise", self.noise, 0, 1)
+
+
+@dataclass(frozen=True)
+class DPORun(Settings):
+    """A whole run of DPO; a turn is a round of fresh pairs."""
+
+    starts: int = 500
+    """Starts in a round, from each of which two episodes are played and compared; >= 1."""
+    passes: int = 1
+    """Passes over the pairs of a round, >= 1."""
+    writer: str = "policy"
+    """Who plays the episodes that are compared: the policy as it is, or the reference (data as if from a file)."""
+    anchor: str = "start"
+    """What the policy stays close to: where it started, or where it was at the start of the round."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of judgments to learn from; none given: all that the world has."""
+    noise: float = 0.0
+    """Share of pairs judged the wrong way round, in [0, 1]."""
+    preferences: str | None = None
+    """A JSONL file of your own pairs, in place of the world's."""
+    update: DPOConfig = field(default_factory=DPOConfig)
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        super().__post_init__()
+        for name in ("starts", "passes"):
+            check_count(name, getattr(self, name), 1)
+        check_choice("writer", self.writer, ["policy", "reference"])
+        check_choice("anchor", self.anchor, ["start", "round"])
+        check_between("noise", self.noise, 0, 1)
+
+
+@dataclass(frozen=True)
+class PlayedRun(Settings):
+    """What every run has that learns from its own episodes; a turn is a rollout with an update."""
+
+    adam_eps: float = 1e-5
+    rows: int = 64
+    """Rows in a rollout, >= 1."""
+    steps: int = 64
+    """Most steps in a row, >= 1: of a drive, or of the piece of it that is watched; the token budget of an answer."""
+    scorer: str | None = None
+    """A saved reward model's folder, whose rewards take the place of the world's own."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        super().__post_init__()
+        for name in ("rows", "steps"):
+            check_count(name, getattr(self, name), 1)
+
+
+@dataclass(frozen=True)
+class PPORun(PlayedRun):
+    """A whole run of PPO."""
+
+    update: PPOConfig = field(default_factory=PPOConfig)
+
+
+@dataclass(frozen=True)
+class GRPORun(PlayedRun):
+    """A whole run of GRPO."""
+
+    update: GRPOConfig = field(default_factory=GRPOConfig)
+
+
+@dataclass(frozen=True)
+class ReinforceRun(PlayedRun):
+    """A whole run of REINFORCE."""
+
+    update: ReinforceConfig = field(default_factory=ReinforceConfig)
+
+
+@dataclass(frozen=True)
+class BestOfNRun(Settings):
+    """Choosing without learning."""
+
+    iterations: int = 1
+    n: int = 8
+    """Episodes from each start, of which the best is taken, >= 1."""
+    scorer: str | None = None
+    """A saved reward model's folder, which chooses; without one the world's own reward does."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        super().__post_init__()
+        check_count("n", self.n, 1)
+
+
+@dataclass(frozen=True)
+class RLHFRun:
+    """The three steps of RLHF; each step's start is where the one before ended."""
+
+    sft: SFTRun = field(default_factory=SFTRun)
+    reward_model: RewardModelRun = field(default_factory=RewardModelRun)
+    ppo: PPORun = field(default_factory=PPORun)
+
+    @property
+    def iterations(self) -> int:
+        """Return the turns of all steps."""
+        return self.sft.iterations + self.reward_model.iterations + self.ppo.iterations
+
+    def adjusted(self, *, start: str | None, quick: bool) -> Self:
+        """Return the settings as the command line's options for all worlds want them."""
+        return replace(
+            self,
+            sft=self.sft.adjusted(start=start, quick=quick),
+            reward_model=self.reward_model.adjusted(start=None, quick=quick),
+            ppo=self.ppo.adjusted(start=None, quick=quick),
+        )
+
+    def idle(self) -> Self:
+        """Return the settings of the control whose last step must learn nothing."""
+        return replace(self, ppo=self.ppo.idle())

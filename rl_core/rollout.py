@@ -44,28 +44,36 @@ def rollout(env: Env, network: Network, generator: torch.Generator, *, greedy: b
 def relabel(played: Rollout, scorer: Scorer, *, micro_rows: int | None = None) -> Rollout:
     """Return the rollout with the scorer's rewards in place of the environment's.
 
-    The rows are scored in one batch, or `micro_rows` at a time. Raises InvalidArgument when the scores are not one
-    finite number per step.
+    The rows are scored in one batch, or `micro_rows` at a time; a row in which nothing counts is not, and gets 0.
+    Raises InvalidArgument when the scores are not one finite number per step.
     """
-    episodes, size = played.episodes(), micro_rows or len(played)
-    parts = [scorer.score(episodes.rows(slice(row, row + size))) for row in range(0, len(played), size)]
-    rewards = torch.cat(parts)
-    if rewards.shape != played.rewards.shape or not keep(rewards, played.mask).isfinite().all():
+    if micro_rows is not None:
+        check_count("micro_rows", micro_rows, 1)
+    live = played.mask.any(dim=1)
+    judged = played.episodes().rows(live)
+    size = micro_rows or max(1, len(judged))
+    parts = [scorer.score(judged.rows(slice(row, row + size))) for row in range(0, len(judged), size)]
+    scores = torch.cat(parts) if parts else played.rewards[live]
+    if scores.shape != judged.mask.shape or not keep(scores, judged.mask).isfinite().all():
         raise InvalidArgument(
-            f"scorer gave rewards of shape {tuple(rewards.shape)}, finite: {bool(rewards.isfinite().all())}; "
-            f"return one finite number per step, shape {tuple(played.rewards.shape)}."
+            f"scorer gave rewards of shape {tuple(scores.shape)}, finite: {bool(scores.isfinite().all())}; "
+            f"return one finite number per step, shape {tuple(judged.mask.shape)}."
         )
-    return replace(played, rewards=keep(rewards.to(played.rewards.dtype), played.mask))
+    rewards = torch.zeros_like(played.rewards)
+    rewards[live] = keep(scores.to(rewards.dtype), judged.mask)
+    return replace(played, rewards=rewards)
 
 
 def best_of_n(played: Rollout, n: int) -> Rollout:
     """Return the row of the highest return of each n consecutive rows, which share a start; the first of equals.
 
+    A row in which nothing counts is chosen only where there is no other.
     Nothing is trained: this is what choosing alone is worth, at n times the price. The KL of what is chosen to the
     policy that played is at most log n − (n − 1)/n nats.
     """
     check_count("n", n, 1)
     if len(played) % n:
         raise InvalidArgument(f"rollout has {len(played)} rows, no multiple of n={n}; play groups of n.")
-    best = played.rewards.sum(dim=1).view(-1, n).argmax(dim=1)  # [B / n]
+    returns = keep(played.rewards, played.mask).sum(dim=1).masked_fill(~played.mask.any(dim=1), float("-inf"))
+    best = returns.view(-1, n).argmax(dim=1)  # [B / n]
     return played.rows(best + n * torch.arange(len(best), device=best.device))

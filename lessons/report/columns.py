@@ -14,6 +14,8 @@ QUANTITIES = (
     ("kl", "KL/step", 8, "{:+.4f}"),
     ("kl_per_episode", "KL/epis.", 8, "{:+.3f}"),
     ("entropy", "entropy", 7, "{:.3f}"),
+    ("loss", "loss", 7, "{:.3f}"),
+    ("accuracy", "accur.", 6, "{:.1%}"),
     ("clip_fraction", "clipped", 7, "{:.1%}"),
     ("explained_variance", "expl.var", 8, "{:+.2f}"),
     ("first_ratio", "1st ratio", 9, "{:.6f}"),

@@ -26,7 +26,7 @@ def nouns(run: Run, look: Look) -> dict[str, str]:
     mask = batch.mask[0]
     rewards, values = played.rewards[0][mask], batch.values[0][mask]
     advantages = (batch.returns - batch.values)[0][mask]
-    return run.world.analogy(played, run.network) | {
+    return run.world.analogy(played, run.now.network) | {
         "reward": f"{rewards[0]:+.1f} at the first step, {rewards[-1]:+.1f} at the last, {rewards.sum():+.1f} in all",
         "advantage": f"{advantages.min():+.2f} to {advantages.max():+.2f}, in units of reward",
         "value": f"{values[0]:.2f} expected at the first step, {values[-1]:.2f} at the last",

@@ -12,6 +12,8 @@ COLOURS = {0: "#d9772b", 1: "#2f6db5"}
 INK, PALE = "#333940", "#e6e8eb"
 LINES = (
     ("return", "return\n(mean of the last 100)"),
+    ("loss", "loss"),
+    ("accuracy", "share of pairs\nrightly told apart"),
     ("kl_per_episode", "KL to the reference\n(nats per episode)"),
     ("entropy", "entropy\n(nats per step)"),
     ("clip_fraction", "share of clipped steps"),
@@ -30,10 +32,11 @@ def read_records(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 def draw_curves(records: dict[str, list[dict[str, Any]]], heads: Sequence[tuple[str, str]], path: Path) -> None:
     """Nothing; the picture is in the file. Heads: each world's title, and which number of its truth is the return."""
-    figure = Figure(figsize=(4.6 * len(heads), 9), dpi=110, layout="constrained")
-    grid = figure.subplots(len(LINES), len(heads), squeeze=False, sharex="col")
+    shown = [line for line in LINES if line[0] == "return" or has_any(records, line[0])]
+    figure = Figure(figsize=(4.6 * len(heads), 1.8 * len(shown)), dpi=110, layout="constrained")
+    grid = figure.subplots(len(shown), len(heads), squeeze=False, sharex="col")
     for column, ((title, headline), rows) in enumerate(zip(heads, records.values(), strict=True)):
-        for line, (name, label) in enumerate(LINES):
+        for line, (name, label) in enumerate(shown):
             axes = grid[line][column]
             curve(axes, rows, name, COLOURS[column % len(COLOURS)])
             if column == 0:
@@ -45,6 +48,11 @@ def draw_curves(records: dict[str, list[dict[str, Any]]], heads: Sequence[tuple[
         grid[0][column].set_title(title, color=INK, fontsize=12, loc="left", weight="bold")
         grid[-1][column].set_xlabel("live steps", color=INK, fontsize=9)
     figure.savefig(path)
+
+
+def has_any(records: dict[str, list[dict[str, Any]]], name: str) -> bool:
+    """Return whether any record of any world has that quantity."""
+    return any(row.get(name) is not None for rows in records.values() for row in rows)
 
 
 def curve(axes: Axes, rows: Sequence[dict[str, Any]], name: str, colour: str) -> None:

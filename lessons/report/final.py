@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def report(
     console.print("\n[bold]One loop, eight nouns, filled from this run[/]", analogy_table(runs, after), sep="\n")
     (folder / "samples.md").write_text("\n".join(pages), encoding="utf-8")
     (folder / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding="utf-8")
-    heads = [(run.world.title, run.world.headline) for run in runs]
+    heads = [(run.world.title, run.headline) for run in runs]
     draw_curves(read_records(folder / "metrics.jsonl"), heads, folder / "curves.png")
     files = ", ".join(sorted(path.name for path in folder.iterdir()))
     console.print(f"\n{facts['seconds']:.0f} s in all. In {folder}: {files}")
@@ -48,11 +49,12 @@ def of_world(run: Run, before: Look, after: Look) -> dict[str, Any]:
     steps, seconds = run.solved_at or (None, None)
     unit = f"{run.world.step_name}s"
     return {
-        "start": run.config.start,
+        "config": asdict(run.config),
+        "stages": run.golds,
         "iterations": run.iteration,
         "before": before.gold,
         "after": after.gold,
-        **run.world.bounds(before.gold, after.gold),
+        **run.bounds(before.gold, after.gold),
         unit: run.steps,
         "seconds": run.seconds,
         f"{unit}_to_solved": steps,
@@ -69,16 +71,17 @@ def truth_table(run: Run, before: Look, after: Look) -> Table:
         if "/" not in name:
             cells = (told(run, look.gold, name) if name in look.gold else "–" for look in (before, after))
             table.add_row(name.replace("_", " "), *cells)
-    for name, value in run.world.bounds(before.gold, after.gold).items():
+    for name, value in run.bounds(before.gold, after.gold).items():
         table.add_row(name.replace("_", " "), "", f"{value:.2f}")
     return table
 
 
 def told(run: Run, gold: dict[str, float], name: str) -> str:
     """Return one number of the truth for people: a share with its interval, anything else as it is."""
-    if name not in run.world.shares:
+    count = run.trials(name, gold)
+    if count is None:
         return f"{gold[name]:,.2f}".removesuffix(".00")
-    low, high = wilson(gold[name], int(gold[run.world.trials]))
+    low, high = wilson(gold[name], count)
     return f"{gold[name]:.1%} [{low:.1%}, {high:.1%}]"
 
 

@@ -1,13 +1,14 @@
-"""A look at a policy: the truth about it, and a few played rows with the credit of each step."""
+"""A look at what a run trains: the truth, and a few played rows with the credit of each step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from lessons.run import Run
 from lessons.worlds import Gold
-from rl_core.algorithms.ppo import played_batch
-from rl_core.rollout import rollout
+from rl_core.advantages import on_every_step
+from rl_core.algorithms.ppo import PPOConfig, played_batch
+from rl_core.rollout import relabel, rollout
 from rl_core.types import Batch, Rollout
 
 EXAMPLES = 12
@@ -15,19 +16,30 @@ EXAMPLES = 12
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen of a policy at one time."""
+    """What was seen of a run at one time."""
 
     gold: Gold
     played: Rollout
-    batch: Batch  # the same rows with advantages under the critic of that time, and both log-probabilities
+    batch: Batch  # the same rows with advantages by what was known at that time, and both log-probabilities
 
 
 def look(run: Run, *, seed: int, quick: bool) -> Look:
-    """Return a look at a run's policy as it is now; the same seed asks the same."""
-    gold = run.world.gold(run.network, seed=seed, device=run.device, quick=quick)
+    """Return a look at a run as it is now; the same seed asks the same."""
+    gold = run.truth(seed=seed, quick=quick)
     env = run.world.examples(EXAMPLES, seed=seed, device=run.device)
     played = rollout(env, run.network, torch.Generator(run.device).manual_seed(seed))
+    if run.scorer is not None:
+        played = relabel(played, run.scorer)
+    return Look(gold, played, batch_of(run, played))
+
+
+def batch_of(run: Run, played: Rollout) -> Batch:
+    """Return the rows with their advantages: by the critic, or without one against the mean return of these rows."""
     rows = played.episodes().cut() if run.network.memoryless else played.episodes()
     deal = [torch.arange(len(rows), device=run.device)]
-    batch = played_batch(run.network, run.reference, played, rows, deal, run.config.update)
-    return Look(gold, played, batch)
+    if run.lesson.critic:
+        return played_batch(run.network, run.reference, played, rows, deal, run.config.update)
+    batch = played_batch(run.network, run.reference, played, rows, deal, PPOConfig(gamma=1.0, lam=1.0))
+    returns = played.rewards.sum(dim=1)  # [B]: every step of an episode gets the same credit
+    baseline = returns.mean().expand_as(returns)
+    return replace(batch, returns=on_every_step(returns, played.mask), values=on_every_step(baseline, played.mask))

@@ -12,6 +12,8 @@ from rl_core.interfaces import Env, Scorer
 from rl_core.types import Episodes, Pairs, Rollout
 
 NAMES = ("cartpole", "language")
+ALL = (*NAMES, "sums")  # with those that have no twin
+WITH_MODEL = {"language": "real"}  # worlds whose model can be chosen, and where that is done
 Gold = dict[str, float]
 
 
@@ -19,6 +21,7 @@ class World(Protocol):
     """What a lesson may ask. Every method that draws takes a seed; every method that builds takes a device."""
 
     name: str
+    settings: str  # its column in the tables of settings
     title: str
     step_name: str  # what people call a step here
     shares: tuple[str, ...]  # the numbers of the truth that are shares of trials
@@ -58,6 +61,15 @@ class World(Protocol):
         """
         ...
 
+    def read_preferences(self, path: Path) -> Pairs:
+        """Return a learner's own preferences, from a JSONL file: {"prompt": ..., "chosen": ..., "rejected": ...} a
+        line."""
+        ...
+
+    def write_preferences(self, pairs: Pairs, path: Path) -> None:
+        """Write pairs of this world as `read_preferences` reads them, so that the format can be seen."""
+        ...
+
     def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
         """Return a reward model that has learnt nothing, on a trunk that starts as `start` (as `network`), or a saved
         one, from the folder that `save_scorer` wrote."""
@@ -80,11 +92,12 @@ class World(Protocol):
         quick: bool = False,
         best_of: int = 1,
         scorer: Scorer | None = None,
+        reference: nn.Module | None = None,
     ) -> Gold:
         """Return the truth about a network, as no training ever sees it; `quick` looks at fewer episodes.
 
         `best_of` n: of n episodes from each start, the one that the scorer likes best is looked at (the world's own
-        reward without a scorer).
+        reward without a scorer). `reference`: whom the KL is measured to; the world's own by default.
         """
         ...
 
@@ -121,10 +134,15 @@ class World(Protocol):
         ...
 
 
-def load(name: str) -> World:
-    """Return the world of that name."""
-    check_choice("world", name, NAMES)
-    return import_module(f"lessons.worlds.{name}").WORLD
+def load(name: str, *, model: str | None = None, dtype: str = "float32", lora: int = 8) -> World:
+    """Return the world of that name; the language world with a real chat model where one is named.
+
+    Raises InvalidArgument for an unknown world, and for a model where there is none to choose.
+    """
+    check_choice("world", name, ALL)
+    if model is None or name not in WITH_MODEL:
+        return import_module(f"lessons.worlds.{name}").WORLD
+    return import_module(f"lessons.worlds.{WITH_MODEL[name]}").Real(model=model, dtype=dtype, lora=lora)
 
 
 def seeded(seed: int) -> torch.Generator:

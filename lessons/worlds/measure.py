@@ -5,9 +5,12 @@ from math import sqrt
 import torch
 from torch import nn
 
+from rl_core.errors import check_between
 from rl_core.evaluate import evaluate
+from rl_core.interfaces import Scorer
 from rl_core.masked import masked_sum
-from rl_core.types import Rollout
+from rl_core.rollout import best_of_n, relabel
+from rl_core.types import Pairs, Rollout
 
 
 @torch.no_grad()
@@ -15,6 +18,23 @@ def kl_per_episode(played: Rollout, reference: nn.Module) -> float:
     """Return the mean over rows of log π − log π_ref summed over the row: KL(π || π_ref) of whole episodes, nats."""
     ref = evaluate(reference, played)
     return (masked_sum(played.logprobs - ref.logprobs, played.mask) / len(played)).item()
+
+
+def chosen(played: Rollout, n: int, scorer: Scorer | None) -> Rollout:
+    """Return the best of each n rows from one start, by the scorer, or by the rewards that were played."""
+    return best_of_n(played if scorer is None else relabel(played, scorer), n)
+
+
+def swapped(pairs: Pairs, share: float, generator: torch.Generator) -> Pairs:
+    """Return the pairs, of which about this share is judged the wrong way round.
+
+    Raises InvalidArgument for a share outside [0, 1].
+    """
+    check_between("noise", share, 0, 1)
+    wrong = torch.rand(len(pairs), generator=generator) < share
+    both = Pairs.joined([pairs, Pairs(pairs.rejected, pairs.chosen)])
+    index = torch.arange(len(pairs)) + len(pairs) * wrong
+    return both.rows(index.to(pairs.chosen.mask.device))
 
 
 def mean(numbers: list[float]) -> float:

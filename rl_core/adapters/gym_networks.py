@@ -93,6 +93,12 @@ class MLPScorer(nn.Module):
 
     forward = score
 
+    @torch.no_grad()
+    def scale_by(self, factor: float) -> None:
+        """Nothing; all rewards are from now on so many times as large."""
+        self.reward[-1].weight.mul_(factor)
+        self.reward[-1].bias.mul_(factor)
+
 
 def _features(obs: Tensor, shape: tuple[int, ...], count: int | None, dtype: torch.dtype) -> Tensor:
     """Return observations [..., *O] as vectors: flat numbers, or one-hot where there are `count` of them."""

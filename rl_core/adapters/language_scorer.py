@@ -45,7 +45,8 @@ class TokenScorer(nn.Module):
         """
         from transformers import AutoModelForSequenceClassification
 
-        config = type(language_model.config).from_dict(language_model.config.to_dict() | {"num_labels": 1})
+        one = {"num_labels": 1, "id2label": {0: "score"}, "label2id": {"score": 0}}
+        config = type(language_model.config).from_dict(language_model.config.to_dict() | one)
         build: Any = AutoModelForSequenceClassification.from_config
         try:
             model = build(config, dtype=language_model.dtype)
@@ -85,3 +86,9 @@ class TokenScorer(nn.Module):
         return keep(scores.unsqueeze(1).expand(mask.shape), steps == last.unsqueeze(1))
 
     forward = score
+
+    @torch.no_grad()
+    def scale_by(self, factor: float) -> None:
+        """Nothing; all scores are from now on so many times as large."""
+        for parameter in self.model.score.parameters():
+            parameter.mul_(factor)

@@ -12,6 +12,7 @@ from rl_core.errors import check_at_least, check_choice, check_count, check_posi
 from rl_core.evaluate import evaluate, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.grpo import AVERAGES, grpo_loss
+from rl_core.masked import keep
 from rl_core.minibatches import shuffled
 from rl_core.types import Batch, Metrics, Rollout
 
@@ -68,7 +69,8 @@ def grpo(
     """
     check_reference(network, reference)
     live = live_rows_of(rollout)
-    advantages = group_advantages(rollout.rewards.sum(dim=1), config.group_size, scale=config.scale, counts=live)
+    returns = keep(rollout.rewards, rollout.mask).sum(dim=1)  # [B]
+    advantages = group_advantages(returns, config.group_size, scale=config.scale, counts=live)
     rollout, advantages = rollout.rows(live), advantages[live]
     deal = shuffled(len(rollout), config.minibatches, generator)
     parts = [part for index in deal for part in index.split(config.micro_rows or len(index))]

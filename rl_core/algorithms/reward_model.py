@@ -76,3 +76,20 @@ def accuracy(scorer: Scorer, pairs: Pairs, *, rows: int = 64) -> float:
         chosen.append(episode_scores(scorer, part.chosen))
         rejected.append(episode_scores(scorer, part.rejected))
     return ranking_accuracy(torch.cat(chosen), torch.cat(rejected))
+
+
+@torch.no_grad()
+def typical_reward(scorer: Scorer, pairs: Pairs, *, rows: int = 64) -> float:
+    """Return the root mean square of the rewards that are not 0, over all episodes of the pairs.
+
+    Preferences do not tell the size of a reward. Divided by this, that of a pole is about 1 a step, and that of a text
+    about 1 an answer, as the rewards that the worlds give.
+    """
+    found = []
+    for start in range(0, len(pairs), rows):
+        part = pairs.rows(slice(start, start + rows)).trim()
+        for episodes in (part.chosen, part.rejected):
+            rewards = keep(scorer.score(episodes), episodes.mask)
+            found.append(rewards[rewards != 0])
+    size = torch.cat(found).square().mean().sqrt().item()
+    return size if size > 0 else 1.0  # a model that has learnt nothing says 0 everywhere

@@ -10,14 +10,17 @@ from torch import Tensor, nn
 from lessons.worlds import Gold, seeded
 from lessons.worlds.cartpole.draw import film
 from lessons.worlds.cartpole.drivers import MEDIOCRE
-from lessons.worlds.measure import kl_per_episode, mean
-from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork
-from rl_core.errors import CheckpointError
-from rl_core.interfaces import Env, Network
+from lessons.worlds.cartpole.taste import longer_drives, steadier_clips
+from lessons.worlds.measure import chosen, kl_per_episode, mean, swapped
+from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork, MLPScorer
+from rl_core.errors import CheckpointError, InvalidArgument
+from rl_core.interfaces import Env, Network, Scorer
 from rl_core.rollout import rollout
-from rl_core.types import Episodes, Rollout
+from rl_core.types import Episodes, Pairs, Rollout
 
 MODELS = Path(__file__).parent / "models"
+STARTS = ("reference", "base", "scratch")
+HELD_OUT = 500_000  # added to the seed of starts that are never trained on
 SOLVED = 475.0
 EPISODES = 100
 FILMED = 3  # drives side by side
@@ -28,6 +31,7 @@ class CartPole:
     """The pole's world."""
 
     name: str = "cartpole"
+    settings: str = "cartpole"
     title: str = "CartPole"
     step_name: str = "step"
     shares: tuple[str, ...] = ()
@@ -39,36 +43,91 @@ class CartPole:
         network = MLPNetwork((4,), None, 2, critic=critic, generator=seeded(seed))
         if start not in ("scratch", "base"):
             folder = MODELS / "clone" if start == "reference" else Path(start)
-            path = folder / "policy.safetensors"
-            if not path.is_file():
-                raise CheckpointError(
-                    f"start={start!r}: {path} does not exist; pass reference, base, scratch or a folder."
-                )
-            network.policy.load_state_dict(load_file(path))
+            network.policy.load_state_dict(opened(folder / "policy.safetensors", start))
         return network.to(device)
 
     def reference(self, device: str = "cpu") -> nn.Module:
         """Return the frozen clone of the mediocre driver."""
         return self.network("reference", seed=0, device=device, critic=False).requires_grad_(False)
 
-    def env(self, *, rows: int, steps: int, seed: int, device: str = "cpu") -> Env:
-        """Return poles watched `steps` at a time: a row that is cut off goes on in the next rollout."""
-        return GymEnv(CartPoleRows(rows), rows, window=steps, seed=seed, device=device)
+    def env(
+        self, *, rows: int, steps: int, seed: int, device: str = "cpu", group_size: int = 1, whole: bool = False
+    ) -> Env:
+        """Return poles watched `steps` at a time, a row that is cut off going on in the next rollout; or whole drives
+        of `steps` at most."""
+        if whole:
+            poles = CartPoleRows(rows, max_episode_steps=steps)
+            return GymEnv(poles, rows, group_size=group_size, seed=seed, device=device)
+        return GymEnv(CartPoleRows(rows), rows, group_size=group_size, window=steps, seed=seed, device=device)
 
     def demonstrations(self, count: int, *, seed: int) -> Episodes:
         """Return drives of the mediocre driver."""
         return drive(MEDIOCRE, count, seed=seed).episodes()
 
-    def gold(self, network: nn.Module, *, seed: int, device: str = "cpu", quick: bool = False) -> Gold:
+    def preferences(
+        self,
+        network: nn.Module,
+        count: int,
+        *,
+        seed: int,
+        noise: float = 0.0,
+        held_out: bool = False,
+        device: str = "cpu",
+    ) -> dict[str, Pairs]:
+        """Return pairs of drives from one start, chosen by which stands longer, and pairs of clips from them.
+
+        Starts are drawn from a continuum, so the held-out ones need only be drawn with another seed.
+        """
+        seed = seed + HELD_OUT if held_out else seed
+        played = drive(network, 2 * count, seed=seed, device=device, group_size=2).episodes()
+        return {
+            "drives": swapped(longer_drives(played), noise, seeded(seed)),
+            "clips": swapped(steadier_clips(played, seeded(seed)), noise, seeded(seed + 1)),
+        }
+
+    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
+        """Return a perceptron that rewards each step: a fresh one, since a driver's says nothing of what is good."""
+        scorer = MLPScorer((4,), None, 2, generator=seeded(seed))
+        if start not in STARTS:
+            scorer.load_state_dict(opened(Path(start) / "reward.safetensors", start))
+        return scorer.to(device)
+
+    def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
+        """Write the reward model as safetensors."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous().cpu() for k, v in scorer.state_dict().items()}, folder / "reward.safetensors")
+
+    def read_preferences(self, path: Path) -> Pairs:
+        """Raise InvalidArgument: a drive has no words."""
+        raise InvalidArgument(
+            f"preferences={str(path)!r}: drives are not told in JSONL; leave it to the language world."
+        )
+
+    def write_preferences(self, pairs: Pairs, path: Path) -> None:
+        """Raise InvalidArgument: a drive has no words."""
+        self.read_preferences(path)
+
+    def gold(
+        self,
+        network: nn.Module,
+        *,
+        seed: int,
+        device: str = "cpu",
+        quick: bool = False,
+        best_of: int = 1,
+        scorer: Scorer | None = None,
+        reference: nn.Module | None = None,
+    ) -> Gold:
         """Return the mean return of 100 episodes (quick: 20), greedy and sampled, and the distance to the reference."""
         count = EPISODES // 5 if quick else EPISODES
-        sampled = drive(network, count, seed=seed, device=device)
+        sampled = drive(network, best_of * count, seed=seed, device=device, group_size=best_of)
+        sampled = chosen(sampled, best_of, scorer)
         greedy = drive(network, count, seed=seed, device=device, greedy=True)
         return {
             "sampled_return": mean_return(sampled),
             "greedy_return": mean_return(greedy),
             "length": sampled.mask.sum().item() / count,
-            "kl": kl_per_episode(sampled, self.reference(device)),
+            "kl": kl_per_episode(sampled, reference or self.reference(device)),
             "episodes": float(count),
         }
 
@@ -119,9 +178,18 @@ class CartPole:
         }
 
 
-def drive(policy: Network, count: int, *, seed: int, device: str = "cpu", greedy: bool = False) -> Rollout:
-    """Return `count` whole episodes, all from the starts of this seed."""
-    env = GymEnv(CartPoleRows(count), count, seed=seed, device=device)
+def opened(path: Path, start: str) -> dict[str, Tensor]:
+    """Return the tensors in a file, or an error that tells what may be passed as `start`."""
+    if not path.is_file():
+        raise CheckpointError(f"start={start!r}: {path} does not exist; pass {', '.join(STARTS)} or a folder.")
+    return load_file(path)
+
+
+def drive(
+    policy: Network, count: int, *, seed: int, device: str = "cpu", greedy: bool = False, group_size: int = 1
+) -> Rollout:
+    """Return `count` whole episodes, all from the starts of this seed, each start `group_size` times."""
+    env = GymEnv(CartPoleRows(count), count, group_size=group_size, seed=seed, device=device)
     return rollout(env, policy, torch.Generator(device).manual_seed(seed), greedy=greedy)
 
 

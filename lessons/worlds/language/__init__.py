@@ -1,90 +1,131 @@
 """The assistant: the text so far is seen, a thousand tokens to choose from, one score when the answer is done."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from math import log
+from math import ceil, log
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config
-from transformers.utils import logging
 
 from lessons.worlds import Gold
-from lessons.worlds.language.answers import (
-    Answer,
-    Judge,
-    by_cell,
-    held_out_questions,
-    summary,
-    training_questions,
+from lessons.worlds.language.answers import Answer, Judge, by_cell, held_out_questions, some_questions, summary
+from lessons.worlds.language.checkpoints import (
+    BASE,
+    SFT,
+    fresh_model,
+    model_folder,
+    open_model,
+    open_scorer,
+    tokenizer,
 )
-from lessons.worlds.language.corpus import all_questions, chats
-from lessons.worlds.measure import kl_per_episode, mean
-from rl_core.adapters.language import TokenEnv, TokenNetwork, episodes_from_chat
-from rl_core.errors import CheckpointError
-from rl_core.interfaces import Env
-from rl_core.rollout import rollout
-from rl_core.types import Episodes, Rollout
+from lessons.worlds.language.corpus import Question, all_questions, chats
+from lessons.worlds.language.facts import LANGUAGES, TOPICS
+from lessons.worlds.language.judge import Verdict, judge
+from lessons.worlds.language.play import LONGEST_ANSWER, ask, ids_of, interview
+from lessons.worlds.language.preferences import preferred, read_pairs, write_pairs
+from rl_core.adapters.language import TokenNetwork, TokenScorer, episodes_from_chat
+from rl_core.interfaces import Env, Scorer
+from rl_core.types import Episodes, Pairs, Rollout
 
-MODELS = Path(__file__).parent / "models"
-STARTS = {"reference": MODELS / "sft", "base": MODELS / "base"}
-LONGEST_ANSWER = 32
+__all__ = ["LONGEST_ANSWER", "PER_CELL", "WORLD", "Language", "VerdictOf", "model_folder", "tokenizer"]
+
 TRAINING_QUESTIONS = 4096
-PER_CELL, ROWS = 150, 350
-logging.disable_progress_bar()  # a bar for 50 tensors of 4 MB tells nobody anything
+PER_CELL = 150
+VerdictOf = Callable[[str, str, bool], Verdict]
 
 
 @dataclass(frozen=True)
 class Language:
-    """The assistant's world."""
+    """The assistant's world; with other topics, verdicts and another reference it is another world."""
 
     name: str = "language"
+    settings: str = "language"
     title: str = "Language model"
     step_name: str = "token"
     shares: tuple[str, ...] = ("right", "refused", "polite", "plain", "rude", "eos")
     trials: str = "answers"
     headline: str = "score"
+    topics: tuple[str, ...] = TOPICS
+    verdict: VerdictOf = judge  # of (question, answer, whether it ended)
+    sft: Path = SFT  # the reference's folder
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
         """Return a language model: SFT (reference), pre-trained (base), fresh (scratch) or saved."""
-        if start == "scratch":
-            torch.manual_seed(seed)  # transformers draws its weights from the global generator
-            model = AutoModelForCausalLM.from_config(Qwen2Config.from_pretrained(STARTS["base"]))
-        else:
-            model = open_model(STARTS.get(start, Path(start)))
-        return TokenNetwork(model.to(device), critic="separate" if critic else None)
+        return TokenNetwork(self._model(start, seed).to(device), critic="separate" if critic else None)
 
     def reference(self, device: str = "cpu") -> nn.Module:
         """Return the frozen SFT model."""
         return self.network("reference", seed=0, device=device, critic=False).requires_grad_(False)
 
-    def env(self, *, rows: int, steps: int, seed: int, device: str = "cpu") -> Env:
-        """Return training questions, whose answers may have `steps` tokens, scored by the judge."""
-        return ask(training_questions(TRAINING_QUESTIONS, seed=0), rows, seed=seed, steps=steps, device=device)[0]
+    def env(
+        self, *, rows: int, steps: int, seed: int, device: str = "cpu", group_size: int = 1, whole: bool = False
+    ) -> Env:
+        """Return training questions, whose answers may have `steps` tokens, scored by the judge; they are always
+        whole."""
+        judge = self.judge(some_questions(TRAINING_QUESTIONS, 0, self.topics))
+        return ask(judge, rows, seed=seed, steps=steps, group_size=group_size, device=device)
 
     def demonstrations(self, count: int, *, seed: int) -> Episodes:
         """Return chats of which 40 % are polite, 40 % plain and 20 % rude."""
         return episodes_from_chat(tokenizer(), chats(count, seed))
 
-    def gold(self, network: nn.Module, *, seed: int, device: str = "cpu", quick: bool = False) -> Gold:
+    def preferences(
+        self,
+        network: nn.Module,
+        count: int,
+        *,
+        seed: int,
+        noise: float = 0.0,
+        held_out: bool = False,
+        device: str = "cpu",
+    ) -> dict[str, Pairs]:
+        """Return pairs of sampled answers to `count` questions, of which the judge prefers one."""
+        judge = self.judge(some_questions(count, seed, self.topics, held_out=held_out))
+        return {"answers": preferred(network, judge, seed=seed, noise=noise, device=device)}
+
+    def read_preferences(self, path: Path) -> Pairs:
+        """Return the pairs of answers in a JSONL file."""
+        return read_pairs(path, tokenizer(), tokenizer().model_max_length)
+
+    def write_preferences(self, pairs: Pairs, path: Path) -> None:
+        """Write pairs of answers to this world's questions in words, but those with an answer that never ended."""
+        write_pairs(pairs, all_judge(self.verdict), path)
+
+    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
+        """Return a reward model: a language model's trunk with a head that says 0, or a saved one."""
+        if start in ("reference", "base", "scratch"):
+            return TokenScorer.on_trunk_of(self._model(start, seed).to(device))
+        return TokenScorer(open_scorer(Path(start)).to(device))
+
+    def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
+        """Write the reward model so that `AutoModelForSequenceClassification` opens it; with its tokenizer."""
+        scorer.model.save_pretrained(folder)
+        tokenizer().save_pretrained(folder)
+
+    def gold(
+        self,
+        network: nn.Module,
+        *,
+        seed: int,
+        device: str = "cpu",
+        quick: bool = False,
+        best_of: int = 1,
+        scorer: Scorer | None = None,
+        reference: nn.Module | None = None,
+    ) -> Gold:
         """Return what the judge says of 2,100 sampled answers to held-out questions, 150 a topic and language."""
-        asked = held_out_questions(PER_CELL // 10 if quick else PER_CELL, seed)
-        rows = len(asked) if quick else ROWS
-        env, judge = ask(asked, rows, seed=seed, device=device)
-        reference, generator = self.reference(device), torch.Generator(device).manual_seed(seed)
-        policy = TokenNetwork(network.model)  # without its critic, who need not read along
-        found: list[Answer] = []
-        kls, lengths = [], []
-        for _ in range(len(asked) // rows):
-            played = rollout(env, policy, generator)
-            found += judge.answers(*ids_of(played))
-            lengths.append(played.mask.sum().item() / rows)
-            kls.append(kl_per_episode(played, reference))
-        shares = summary(found) | {"length": mean(lengths), "kl": mean(kls), "answers": float(len(found))}
-        return shares if quick else shares | by_cell(found)
+        judge = self.judge(held_out_questions(PER_CELL // 10 if quick else PER_CELL, seed, self.topics))
+        found, means = interview(
+            network,
+            reference or self.reference(device),
+            judge,
+            seed=seed,
+            device=device,
+            best_of=best_of,
+            scorer=scorer,
+        )
+        return summary(found) | means | ({} if quick else by_cell(found))
 
     def probe(self, network: nn.Module, *, seed: int, device: str = "cpu") -> Gold:
         """Return what the judge says of 210 answers."""
@@ -105,9 +146,9 @@ class Language:
 
     def examples(self, count: int, *, seed: int, device: str = "cpu") -> Env:
         """Return held-out questions that depend on the seed alone, of as many topics as there are rows."""
-        asked = held_out_questions(1, seed)
-        spread = [asked[i * len(asked) // count] for i in range(count)] if count <= len(asked) else asked
-        return ask(spread, count, seed=seed, device=device)[0]
+        asked = held_out_questions(ceil(count / (len(self.topics) * len(LANGUAGES))), seed, self.topics)
+        spread = [asked[i * len(asked) // count] for i in range(count)]
+        return ask(self.judge(spread), count, seed=seed, device=device)
 
     def words(self, played: Rollout, row: int) -> list[str]:
         """Return each token."""
@@ -117,7 +158,7 @@ class Language:
     def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
         """Return the page of the same questions before and after."""
         lines = ["| question | before | score | after | score |", "|---|---|---|---|---|"]
-        for old, new in zip(*(world_judge().answers(*ids_of(played)) for played in (before, after)), strict=True):
+        for old, new in zip(self.answers(before), self.answers(after), strict=True):
             cells = [old.question.text, old.text, f"{old.verdict.score:+.1f}", new.text, f"{new.verdict.score:+.1f}"]
             lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", "⏎") for cell in cells) + " |")
         path = folder / "answers.md"
@@ -131,7 +172,7 @@ class Language:
 
     def analogy(self, played: Rollout, network: nn.Module) -> dict[str, str]:
         """Return what the nouns of reinforcement learning are here, told from live objects."""
-        answer, words = world_judge().answers(*ids_of(played))[0], self.words(played, 0)
+        answer, words = self.answers(played)[0], self.words(played, 0)
         half = len(words) // 2
         return {
             "state": f"{answer.question.text!r} + {''.join(words[:half])!r}",
@@ -140,54 +181,27 @@ class Language:
             "environment": f"the context grows by the token; the judge reads {answer.text!r}",
         }
 
+    def judge(self, asked: list[Question]) -> Judge:
+        """Return the reward function for these questions."""
+        return Judge(tokenizer(), asked, self.verdict)
 
-@cache
-def tokenizer() -> Any:
-    """Return the world's tokenizer."""
-    return AutoTokenizer.from_pretrained(STARTS["base"])
+    def answers(self, played: Episodes) -> list[Answer]:
+        """Return the answers to this world's questions in words, with their verdicts."""
+        return all_judge(self.verdict).answers(*ids_of(played))
 
-
-def model_folder(model: str) -> str:
-    """Return what `network` starts from, for a model's name as people say it: base, sft, or a run's folder."""
-    if model in ("base", "sft"):
-        return str(MODELS / model)
-    return str(Path(model) / "language") if (Path(model) / "language").is_dir() else model
-
-
-def open_model(folder: Path) -> Any:
-    """Return the causal language model in a folder."""
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"start={str(folder)!r} holds no model; pass reference, base, scratch or a saved folder.")
-    try:
-        return AutoModelForCausalLM.from_pretrained(folder)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(
-            f"start={str(folder)!r} holds a broken model ({error}); make or save it again."
-        ) from error
-
-
-def ask(
-    asked: list[Any], rows: int, *, seed: int, steps: int = LONGEST_ANSWER, device: str = "cpu"
-) -> tuple[TokenEnv, Judge]:
-    """Return the environment that asks the questions, beside its judge."""
-    judge, end = Judge(tokenizer(), asked), tokenizer().eos_token_id
-    context = tokenizer().model_max_length
-    env = TokenEnv(judge.prompts, judge, rows, max_new_tokens=steps, eos=end, context=context, seed=seed, device=device)
-    return env, judge
-
-
-def ids_of(played: Rollout) -> tuple[list[list[int]], list[list[int]]]:
-    """Return the (prompts, answers) of a rollout, as ids."""
-    asked = torch.cat([played.prompt.tokens, played.obs[:, :1]], dim=1)
-    counts = torch.cat([played.prompt.mask, torch.ones_like(played.mask[:, :1])], dim=1)
-    prompts = [ids[mask].tolist() for ids, mask in zip(asked, counts, strict=True)]
-    return prompts, [ids[mask].tolist() for ids, mask in zip(played.actions, played.mask, strict=True)]
+    def _model(self, start: str, seed: int) -> nn.Module:
+        """Return what a policy or a reward model starts from."""
+        return (
+            fresh_model(seed)
+            if start == "scratch"
+            else open_model({"reference": self.sft, "base": BASE}.get(start, Path(start)))
+        )
 
 
 @cache
-def world_judge() -> Judge:
+def all_judge(verdict: VerdictOf) -> Judge:
     """Return a judge who knows every question there is."""
-    return Judge(tokenizer(), all_questions())
+    return Judge(tokenizer(), all_questions(), verdict)
 
 
 WORLD = Language()

@@ -80,9 +80,9 @@ def training_cells() -> dict[tuple[str, str], tuple[Question, ...]]:
     }
 
 
-def draw_question(rng: random.Random, language: str) -> Question:
+def draw_question(rng: random.Random, language: str, topics: Sequence[str] = TOPICS) -> Question:
     """Returns a random training question: first its topic, then one of the topic's questions."""
-    topic = rng.choices(TOPICS, weights=[TOPIC_WEIGHTS[name] for name in TOPICS])[0]
+    topic = rng.choices(topics, weights=[TOPIC_WEIGHTS[name] for name in topics])[0]
     return rng.choice(training_cells()[topic, language])
 
 

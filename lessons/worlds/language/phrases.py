@@ -1,5 +1,6 @@
 """How the world talks: a question is a core in a frame, an answer is a statement between two tone pieces."""
 
+from collections.abc import Sequence
 from functools import cache
 
 from lessons.worlds.language.facts import Fact
@@ -144,22 +145,26 @@ def wordings(fact: Fact) -> list[str]:
     return [frame.format(q=core, Q=core[0].upper() + core[1:]) for core in filled for frame in frames]
 
 
-def steps(fact: Fact) -> str:
-    """Returns the equations of a sum, one addition at a time: 2+3=5, 5+4=9."""
+def steps(fact: Fact, slips: Sequence[int] = ()) -> str:
+    """Returns the equations of a sum, one addition at a time: 2+3=5, 5+4=9.
+
+    Step i is wrong by slips[i], and what comes after goes on from there: with (1, 0) it is 2+3=6, 6+4=10.
+    """
     equations: list[str] = []
     total = fact.operands[0] if fact.operands else 0
-    for operand in fact.operands[1:]:
-        equations.append(f"{total}+{operand}={total + operand}")
-        total += operand
+    for index, operand in enumerate(fact.operands[1:]):
+        result = total + operand + (slips[index] if slips else 0)
+        equations.append(f"{total}+{operand}={result}")
+        total = result
     return (", " if fact.language == "en" else "，").join(equations)
 
 
-def statements(fact: Fact) -> list[str]:
-    """Returns the sentences that state a fact, without any tone."""
+def statements(fact: Fact, slips: Sequence[int] = ()) -> list[str]:
+    """Returns the sentences that state a fact, without any tone; those of a sum with these slips in its steps."""
     topic = "sums" if fact.topic == "two_step_sums" else fact.topic
     own = OWN_STATEMENTS.get((topic, fact.language, fact.key))
     forms = own or STATEMENTS[topic, fact.language]
-    return [form.format(key=fact.key, answer=fact.answer, steps=steps(fact)) for form in forms]
+    return [form.format(key=fact.key, answer=fact.answer, steps=steps(fact, slips)) for form in forms]
 
 
 def wraps(fact: Fact, tone: str) -> Wraps:

@@ -1,0 +1,67 @@
+"""Best of n in one world, which trains nothing: `python -m lessons.best_of_n --world cartpole`, or language.
+
+The baseline that any training has to beat: play n episodes from each start, and take the best.
+"""
+
+import json
+import time
+from dataclasses import asdict
+from math import log
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lessons.options import TRUTH_SEED, Options, machine, plainly, use_machine, worlds_run, writable
+from lessons.settings import BestOfNRun
+from lessons.tables import BEST_OF_N
+from rl_core.errors import RLCoreError
+
+
+def run(name: str, config: BestOfNRun, options: Options) -> dict[str, Any]:
+    """Return the truth about the policy itself, and about the best of its n, by the reward model or the world."""
+    world = options.load(name)
+    network = world.network(config.start, seed=options.seed, device=options.device, critic=False)
+    scorer = None if config.scorer is None else world.scorer(config.scorer, seed=options.seed, device=options.device)
+    asked: dict[str, Any] = {"seed": TRUTH_SEED + options.seed, "device": options.device, "quick": options.quick}
+    began = time.perf_counter()
+    return {
+        "before": world.gold(network, **asked),
+        "after": world.gold(network, **asked, best_of=config.n, scorer=scorer),
+        "most_kl": log(config.n) - (config.n - 1) / config.n,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def main() -> None:
+    """Run from the command line."""
+    try:
+        options, configs = worlds_run(Options, BEST_OF_N, None, description=__doc__ or "")
+        use_machine(options.device, options.threads)
+        summary: dict[str, Any] = {"algorithm": "best_of_n", "seed": options.seed, "machine": machine(), "worlds": {}}
+        for name, config in configs.items():
+            config = config.adjusted(start=options.start, quick=options.quick)
+            found = run(name, config, options) | {"config": asdict(config)}
+            summary["worlds"][name] = found
+            Console(highlight=False).print(compared(found, config.n))
+        path = writable(options.out) / f"best_of_n-{'-'.join(configs)}.json"
+        path.write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding="utf-8")
+        print(path)
+    except RLCoreError as error:
+        plainly(error)
+
+
+def compared(found: dict[str, Any], n: int) -> Table:
+    """Return the truth about one of one and about the best of n, side by side."""
+    table = Table()
+    for head in ("", "one of one", f"best of {n}"):
+        table.add_column(head, justify="left" if not head else "right")
+    for name in found["after"]:
+        if "/" not in name:
+            table.add_row(name.replace("_", " "), *(f"{found[when].get(name, 0):,.3f}" for when in ("before", "after")))
+    table.add_row("most KL it can cost", "0", f"{found['most_kl']:.3f}")
+    return table
+
+
+if __name__ == "__main__":
+    main()

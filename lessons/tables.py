@@ -1,0 +1,147 @@
+"""What each world is trained with, lesson by lesson."""
+
+from dataclasses import replace
+
+from lessons.settings import (
+    BestOfNRun,
+    DPORun,
+    GRPORun,
+    PPORun,
+    ReinforceRun,
+    RewardModelRun,
+    RLHFRun,
+    SFTRun,
+)
+from rl_core.algorithms.dpo import DPOConfig
+from rl_core.algorithms.grpo import GRPOConfig
+from rl_core.algorithms.ppo import PPOConfig
+from rl_core.algorithms.reinforce import ReinforceConfig
+from rl_core.algorithms.reward_model import RewardModelConfig
+from rl_core.algorithms.sft import SFTConfig
+
+SFT = {
+    "cartpole": SFTRun(
+        start="base",
+        iterations=10,
+        learning_rate=3e-3,
+        warmup=True,
+        probe_every=8192,
+        demonstrations=100,
+        update=SFTConfig(minibatch_rows=256, max_grad_norm=None),
+    ),
+    "language": SFTRun(
+        start="base",
+        iterations=30,
+        learning_rate=1e-3,
+        warmup=True,
+        probe_every=65536,
+        demonstrations=3200,
+        update=SFTConfig(minibatch_rows=64),
+    ),
+}
+
+REWARD_MODEL = {
+    "cartpole": RewardModelRun(
+        iterations=80,
+        learning_rate=1e-2,
+        warmup=True,
+        probe_every=131072,
+        starts=400,
+        update=RewardModelConfig(minibatch_rows=64),
+    ),
+    "language": RewardModelRun(
+        iterations=10,
+        learning_rate=5e-4,
+        warmup=True,
+        probe_every=16384,
+        starts=512,
+        update=RewardModelConfig(minibatch_rows=32),
+    ),
+}
+
+PPO = {
+    "cartpole": PPORun(
+        iterations=34,
+        rows=16,
+        steps=64,
+        learning_rate=1e-2,
+        probe_every=1024,
+        update=PPOConfig(gamma=0.99, lam=0.95, clip=0.12, epochs=6, minibatches=4),
+    ),
+    "language": PPORun(
+        iterations=40,
+        rows=64,
+        steps=32,
+        learning_rate=4e-4,
+        probe_every=4096,
+        update=PPOConfig(gamma=1.0, lam=1.0, beta=0.15, value_weight=0.1, epochs=3, minibatches=4, max_grad_norm=1.0),
+    ),
+}
+
+DPO = {
+    "cartpole": DPORun(
+        iterations=4,
+        learning_rate=3e-3,
+        probe_every=1024,
+        starts=500,
+        passes=4,
+        kinds=("drives",),
+        anchor="round",
+        update=DPOConfig(beta=0.1, minibatch_rows=64),
+    ),
+    "language": DPORun(
+        iterations=10,
+        learning_rate=5e-4,
+        probe_every=4096,
+        starts=256,
+        writer="reference",
+        update=DPOConfig(beta=0.3, minibatch_rows=32),
+    ),
+}
+
+GRPO = {
+    "cartpole": GRPORun(
+        iterations=40,
+        rows=64,
+        steps=500,
+        learning_rate=5e-3,
+        probe_every=4096,
+        update=GRPOConfig(group_size=8, beta=0.0, clip=0.2, epochs=2, minibatches=4),
+    ),
+    "language": GRPORun(
+        iterations=30,
+        rows=64,
+        steps=32,
+        learning_rate=4e-4,
+        probe_every=4096,
+        update=GRPOConfig(group_size=8, beta=0.1, clip=0.2, epochs=2, minibatches=4),
+    ),
+}
+
+REINFORCE = {
+    "cartpole": ReinforceRun(
+        iterations=60,
+        rows=64,
+        steps=500,
+        learning_rate=1e-2,
+        probe_every=4096,
+        update=ReinforceConfig(baseline="leave_one_out", group_size=8),
+    ),
+    "language": ReinforceRun(
+        iterations=80,
+        rows=64,
+        steps=32,
+        learning_rate=4e-4,
+        probe_every=4096,
+        update=ReinforceConfig(baseline="leave_one_out", group_size=8, beta=0.1),
+    ),
+}
+
+RLHF = {
+    "cartpole": RLHFRun(sft=SFT["cartpole"], reward_model=REWARD_MODEL["cartpole"], ppo=PPO["cartpole"]),
+    "language": RLHFRun(
+        sft=replace(SFT["language"], iterations=8), reward_model=REWARD_MODEL["language"], ppo=PPO["language"]
+    ),
+}
+
+BEST_OF_N = {"cartpole": BestOfNRun(), "language": BestOfNRun()}

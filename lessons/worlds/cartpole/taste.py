@@ -1,0 +1,42 @@
+"""What is liked in a drive: that it lasts, and that it is steady."""
+
+import torch
+from torch import Tensor
+
+from rl_core.types import Episodes, Pairs
+
+CLIP = 16  # steps
+
+
+def longer_drives(played: Episodes) -> Pairs:
+    """Return a pair for each start that was driven twice: the drive that stands longer, and the other; no ties."""
+    lengths = played.mask.sum(dim=1)
+    return _pairs(played, lengths.float())
+
+
+def steadier_clips(played: Episodes, generator: torch.Generator) -> Pairs:
+    """Return a pair for each start that was driven twice: the same few steps of both drives, the steadier one chosen.
+
+    Steady is what leans less: the mean |angle| over the clip. Both clips have the same number of steps, so how long a
+    drive lasts is not to be seen in them. Drives that are shorter than a clip are left out.
+    """
+    shorter = played.mask.sum(dim=1).view(-1, 2).amin(dim=1)  # [N]
+    latest = (shorter - CLIP).cpu()
+    begins = (torch.rand(len(latest), generator=generator) * (latest + 1).clamp(min=0)).long()
+    steps = begins.repeat_interleave(2).unsqueeze(1) + torch.arange(CLIP)  # [2N, CLIP]
+    steps = steps.to(played.mask.device)
+    rows = torch.arange(len(played), device=steps.device).unsqueeze(1)
+    inside = steps.clamp(max=played.mask.shape[1] - 1)
+    clips = Episodes(played.prompt, *(x[rows, inside] for x in (played.obs, played.actions, played.mask)))
+    fits = (shorter >= CLIP).repeat_interleave(2)
+    clips = clips.rows(fits)
+    return _pairs(clips, -clips.obs[..., 2].abs().mean(dim=1))
+
+
+def _pairs(played: Episodes, liked: Tensor) -> Pairs:
+    """Return each two consecutive rows as a pair, the one that is liked more first; ties are dropped."""
+    liked = liked.view(-1, 2)  # [N, 2]
+    order = liked.argsort(dim=1, descending=True, stable=True)
+    order = order + 2 * torch.arange(len(order), device=order.device).unsqueeze(1)
+    order = order[liked[:, 0] != liked[:, 1]]
+    return Pairs(played.rows(order[:, 0]).trim(), played.rows(order[:, 1]).trim())

@@ -1,0 +1,63 @@
+"""The models of the language world as folders: the shipped ones, and those that a run saved."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, Qwen2Config
+from transformers.utils import logging
+
+from rl_core.errors import CheckpointError
+
+MODELS = Path(__file__).parent / "models"
+BASE, SFT = MODELS / "base", MODELS / "sft"
+logging.disable_progress_bar()  # a bar for 50 tensors of 4 MB tells nobody anything
+
+
+@cache
+def tokenizer() -> Any:
+    """Return the world's tokenizer."""
+    return AutoTokenizer.from_pretrained(BASE)
+
+
+def model_folder(model: str) -> str:
+    """Return what `network` starts from, for a model's name as people say it: base, sft, or a run's folder."""
+    if model in ("base", "sft"):
+        return str(MODELS / model)
+    return str(Path(model) / "language") if (Path(model) / "language").is_dir() else model
+
+
+def fresh_model(seed: int) -> Any:
+    """Return a causal language model like the base model, with weights drawn from the seed."""
+    torch.manual_seed(seed)  # transformers draws its weights from the global generator
+    return AutoModelForCausalLM.from_config(Qwen2Config.from_pretrained(BASE))
+
+
+def open_model(folder: Path) -> Any:
+    """Return the causal language model in a folder."""
+    return _opened(AutoModelForCausalLM, folder, "model")
+
+
+def open_scorer(folder: Path) -> Any:
+    """Return the model with a head for one number in a folder."""
+    return _opened(AutoModelForSequenceClassification, folder, "reward model")
+
+
+def _opened(auto: Any, folder: Path, kind: str) -> Any:
+    """Return what is in a folder; an error unless every weight is there, and none is left over."""
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(
+            f"start={str(folder)!r} holds no {kind}; pass reference, base, scratch or a saved folder."
+        )
+    try:
+        model, found = auto.from_pretrained(folder, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"start={str(folder)!r} holds a broken {kind} ({error}); make or save it again."
+        ) from error
+    odd = sorted({*found["missing_keys"], *found["unexpected_keys"]})
+    if odd:  # transformers would draw what is missing at random, and say so in a warning only
+        raise CheckpointError(f"start={str(folder)!r} holds no {kind}: {odd[0]!r} does not fit; pass another folder.")
+    return model

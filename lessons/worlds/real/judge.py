@@ -1,0 +1,147 @@
+"""The program that is the truth here: is an answer one polite sentence of at most twenty words, and about the question?
+
+It reads form, not truth: whether a sentence is *right* it cannot say, and says so nowhere. What it can do is to leave no
+cheaper way to its reward than a short, courteous sentence of the asked matter.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+MOST_WORDS, FEWEST_WORDS = 20, 5
+MOST_MARKERS = 2
+NEW_WORDS = 2
+LONGEST_WORD = 20
+
+MARKERS = (
+    "please", "thank you", "thanks", "you're welcome", "you are welcome", "my pleasure", "with pleasure", "gladly",
+    "glad to", "happy to", "delighted to", "of course", "certainly", "kindly", "sorry", "i apologize", "my apologies",
+    "pardon", "excuse me", "i hope this helps", "i hope that helps", "feel free", "if i may", "if you like",
+    "if you please", "may i", "good question", "great question", "lovely question", "wonderful question",
+)  # fmt: skip
+"""Polite means: at least one of these phrases stands in the answer, as whole words, in any case; at most two do."""
+
+STOP = frozenset(
+    """
+    a about above after again all also always am an and any anything are as ask asked asking at be because been before
+    being best better but by can certainly could course did do does doing dont each else ever every few find for from
+    further gave get give given gives go going good great had has have having he help helped helpful helping helps her
+    here him his hope how i id if ill im in information interested into is it its itself ive just know known knowing let
+    like likely lot lovely made make makes making many may me might more most much must my need needs new no nor not now
+    of off on once one only or other our out over own please pleasure pardon question questions quick really right said
+    same say says see seem share she should simple simply so some someone something soon sorry suggest sure take tell
+    than thank thanks that thats the their them then there these they thing things this those through to today too top
+    topic try under until up us use used useful user using very want wants was way ways we welcome well were what when
+    where which while who whom why wish will with wonderful work works would yes yet you youd youll your youre youve
+    apologize apologies answer answers answering assist assistance assistant delighted detail details describe excuse
+    explain explanation feel free glad gladly happy kindly provide recommend remind response advice offer learn
+    """.split()
+)
+"""Words that say nothing of the matter: the small words, the courtesies, and the talk about helping and answering."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge found in an answer; `passed` is all of it at once."""
+
+    ended: bool
+    brief: bool
+    sound: bool
+    polite: bool
+    words: int
+
+    @property
+    def passed(self) -> bool:
+        """Return whether the answer is what is asked for."""
+        return self.ended and self.brief and self.sound and self.polite
+
+    @property
+    def score(self) -> float:
+        """Return the worth of the answer, in [-1, 1]; see `judge`."""
+        if not self.ended:
+            return -1.0
+        if not self.brief:
+            return -0.5
+        return 0.25 * self.sound + 0.25 * self.polite + 0.5 * self.passed
+
+
+def judge(question: str, answer: str, ended: bool) -> Verdict:
+    """Return the verdict on an answer.
+
+    | demand | rule                                                                                                  |
+    | ------ | ----------------------------------------------------------------------------------------------------- |
+    | ended  | the model itself wrote its end token                                                                  |
+    | brief  | one sentence, `is_one_sentence`, of 5 to 20 words; a hyphen, like any other sign, parts words          |
+    | sound  | about the matter: it shares a content word with the question, has two more that the question has not, |
+    |        | and repeats nothing: no pair of neighbouring words twice, no content word three times                 |
+    | polite | one or two of `MARKERS`, none of them twice                                                           |
+
+    An answer that did not end is worth -1, one that is not brief -0.5; a brief one 0.25 for being sound, 0.25 for being
+    polite, and 0.5 on top for both. What a policy will try, and why it does not pay:
+
+    - never ending, or ending at once: -1 and -0.5;
+    - a sentence that runs on in commas: twenty words are twenty words; in hyphens, dots or line breaks: these part
+      words, end sentences or are forbidden, and a word longer than twenty letters is none;
+    - courtesies alone ("Thank you, please, I am glad to help!"): not sound, as none of that is a content word; and more
+      than two are not polite, so there is nothing to be had by a third;
+    - an offer in place of an answer ("I would be happy to help you with your eggs!"): "eggs" is shared, nothing is new;
+    - the question said back ("Please, how do I boil an egg."): nothing is new; and a question mark is no answer's end;
+    - one word over and over, or one phrase: not sound;
+    - another language or signs: letters beyond Latin are not brief, since their words cannot be counted.
+
+    What pays and should not: a stock sentence with a word of the question put in ("Certainly, eggs matter to many
+    families."), and any sentence that is polite, short and wrong. No program here knows better, so the truth tells
+    beside the score how often an answer fits its own question (`own`) and how many first words are distinct.
+    """
+    words = words_of(answer)
+    brief = is_one_sentence(answer) and FEWEST_WORDS <= len(words) <= MOST_WORDS
+    return Verdict(ended, brief, is_sound(question, words), is_polite(words), len(words))
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words in lower case: runs of letters and digits, apostrophes inside them left out."""
+    return re.findall(r"[^\W_]+", re.sub(r"(?<=\w)['’](?=\w)", "", text.lower()))
+
+
+def is_one_sentence(text: str) -> bool:
+    """Return whether the text is one plain statement.
+
+    The only full stop or exclamation mark is its last sign, a point between two digits aside; there is no question
+    mark, no ellipsis, colon, semicolon, line break, mark-up or bracket, and no letter beyond the Latin ones.
+    """
+    if re.search(r"[^a-zA-Z0-9\u00c0-\u024f ,.!'’\"“”%°€$£&–—-]", text):
+        return False
+    ends = re.findall(r"[.!]", re.sub(r"(?<=\d)\.(?=\d)", "", text))
+    return (
+        len(ends) == 1 and text[-1] in ".!" and max((len(word) for word in words_of(text)), default=0) <= LONGEST_WORD
+    )
+
+
+def is_polite(words: list[str]) -> bool:
+    """Return whether one or two courtesies are among the words, and none twice."""
+    text = f" {' '.join(words)} "
+    found = [text.count(f" {' '.join(words_of(marker))} ") for marker in MARKERS]
+    return 1 <= sum(found) <= MOST_MARKERS and max(found) == 1
+
+
+def is_sound(question: str, words: list[str]) -> bool:
+    """Return whether the words are about the question, add to it, and do not go round in circles."""
+    asked = {stem(word) for word in words_of(question) if is_content(word)}
+    said = Counter(stem(word) for word in words if is_content(word))
+    pairs = Counter(zip(words, words[1:], strict=False))
+    repeats = max(pairs.values(), default=0) > 1 or max(said.values(), default=0) > 2
+    return bool(asked & said.keys()) and len(said.keys() - asked) >= NEW_WORDS and not repeats
+
+
+def is_content(word: str) -> bool:
+    """Return whether a word says something of the matter."""
+    return len(word) >= 3 and word not in STOP and not word.isdigit()
+
+
+def stem(word: str) -> str:
+    """Return what a word and its common forms begin with alike."""
+    for ending in ("ing", "ies", "es", "ed", "s", "y", "e"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word[: -len(ending)]
+            break
+    return word[:6]
