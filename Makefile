@@ -27,8 +27,7 @@ notebooks: .venv/ready
 # The models that ship with the worlds, made again.
 models: .venv/ready
 	$(BIN)/python -m lessons.pretrain --out lessons/worlds/language/models/base
-	$(BIN)/python -m lessons.sft --world language --out lessons/worlds/language/models/sft
-	$(BIN)/python -m lessons.sft --world cartpole --out lessons/worlds/cartpole/models/clone
+	$(BIN)/python -m lessons.models
 
 # The table of the README, over all seeds.
 benchmark: .venv/ready

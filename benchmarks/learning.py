@@ -1,6 +1,6 @@
 """Every bar over all seeds, with controls that must fail: `python -m benchmarks.learning` writes learning.json.
 
-The README's table is made from that file, and a test holds the two together.
+The README's tables are made from that file, and a test holds the two together.
 """
 
 import json
@@ -11,32 +11,42 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import tyro
 from tqdm import tqdm
 
-from benchmarks.table import readme_with_table
-from lessons import ppo
+from benchmarks.table import pages
 from lessons.options import TRUTH_SEED, machine
 from lessons.run import Run
-from lessons.settings import PPO
-from lessons.worlds import NAMES
+from lessons.side_by_side import LESSONS
+from lessons.worlds import load
 from rl_core.errors import check_choice
 
 STORED = Path(__file__).with_name("learning.json")
+ROOT = Path(__file__).parent.parent
+SEEDS = range(5)
 Result = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One run."""
+    """One run of an algorithm in a world, from where its settings say."""
 
+    algorithm: str
     world: str
-    start: str
     seed: int
+    variant: str = ""
+    """Nothing, "scratch" (an untrained start), or "learnt" (the rewards of a reward model trained for it)."""
     learns: bool = True
+    """False: the control, whose learning rate is 0."""
+
+    @property
+    def name(self) -> str:
+        """Return what its results are filed under, but for the seed."""
+        return " ".join(part for part in (self.algorithm, self.world, self.variant) if part)
 
 
 @dataclass(frozen=True)
@@ -45,8 +55,8 @@ class Options:
 
     out: Path = STORED
     """File of results."""
-    worlds: tuple[str, ...] = NAMES
-    """Worlds to run; the stored results of the others are kept."""
+    only: tuple[str, ...] = ()
+    """Names such as "ppo cartpole scratch"; the stored results of the others are kept; none given: all."""
     jobs: int = 2
     """Runs at a time, each on one thread."""
     device: str = "cpu"
@@ -55,37 +65,60 @@ class Options:
 
 def tasks() -> list[Task]:
     """Return all runs: the long ones first, so that no core waits at the end."""
-    language = [Task("language", "reference", seed) for seed in range(5)]
-    pole = [Task("cartpole", start, seed) for start in ("reference", "scratch") for seed in range(10)]
-    controls = [replace(task, learns=False) for task in (*language[:1], *pole[:2], *pole[10:12])]
-    return language + controls + pole
+    language = [
+        Task(algorithm, "language", seed)
+        for algorithm in ("rlhf", "sft", "ppo", "reinforce", "reward_model", "grpo", "dpo")
+        for seed in SEEDS
+    ]
+    language += [Task("grpo", "language", seed, "learnt") for seed in SEEDS]
+    language += [Task("grpo", "sums", seed) for seed in SEEDS]
+    pole = [Task(algorithm, "cartpole", seed) for algorithm in LESSONS for seed in SEEDS]
+    pole += [Task("ppo", "cartpole", seed, variant) for variant in ("", "scratch") for seed in range(10)]
+    found = list(dict.fromkeys([*language, *pole]))
+    controls = [replace(task, learns=False) for task in found if task.seed == 0]
+    return [*found, *controls]
 
 
 def measure(task: Task, device: str) -> Result:
     """Return what one run reached, by its final parameters."""
     torch.set_num_threads(1)
-    config = replace(PPO[task.world], start=task.start)
-    if not task.learns:
-        config = replace(config, learning_rate=0.0)
-    run = Run.start(task.world, config, seed=task.seed, device=device)
-    before = run.world.gold(run.network, seed=TRUTH_SEED + task.seed, device=device)
-    for record in ppo.train(run):
-        assert record["first_ratio"] == 1.0
-        run.probe(seed=2 * TRUTH_SEED + task.seed)
-    after = run.world.gold(run.network, seed=TRUTH_SEED + task.seed, device=device)
+    lesson, world = LESSONS[task.algorithm], load(task.world)
+    config = lesson.settings[world.settings]
+    if task.variant == "scratch":
+        config = replace(config, start="scratch")
+    config = config if task.learns else config.idle()
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        if task.variant == "learnt":
+            config = replace(config, scorer=str(taste(world, task.seed, device, folder / "taste")))
+        begin = lesson.start or Run.start
+        run = begin(lesson, world, config, seed=task.seed, device=device, folder=folder)
+        before = run.truth(seed=TRUTH_SEED + task.seed)
+        for record in lesson.train(run):
+            assert record.get("first_ratio", 1.0) == 1.0
+            run.probe(seed=2 * TRUTH_SEED + task.seed)
+        after = run.truth(seed=TRUTH_SEED + task.seed)
     steps, seconds = run.solved_at or (None, None)
-    return {
-        "world": task.world,
-        "start": task.start,
-        "seed": task.seed,
-        "learns": task.learns,
-        "before": before,
-        "after": after | run.world.bounds(before, after),
+    return asdict(task) | {
+        "name": task.name,
+        "before": run.golds.get("sft", before),  # of RLHF: its own clone, where its PPO starts
+        "after": after | run.bounds(before, after),
+        "stages": run.golds,
         "steps": run.steps,
         "seconds": run.seconds,
         "steps_to_solved": steps,
         "seconds_to_solved": seconds,
     }
+
+
+def taste(world: Any, seed: int, device: str, folder: Path) -> Path:
+    """Return the folder of a reward model that was trained for this seed."""
+    lesson = LESSONS["reward_model"]
+    run = Run.start(lesson, world, lesson.settings[world.settings], seed=seed, device=device)
+    for _ in lesson.train(run):
+        pass
+    run.keep(folder)
+    return folder
 
 
 def measure_all(todo: Sequence[Task], options: Options) -> Iterable[Result]:
@@ -96,31 +129,36 @@ def measure_all(todo: Sequence[Task], options: Options) -> Iterable[Result]:
 
 
 def main() -> None:
-    """Run everything, store it, and put the table into the README."""
+    """Run everything, store it after each run, and put the tables into the README."""
     options = tyro.cli(Options, description=__doc__)
-    for world in options.worlds:
-        check_choice("worlds", world, NAMES)
+    names = list(dict.fromkeys(task.name for task in tasks()))
+    for name in options.only:
+        check_choice("only", name, names)
+    asked = options.only or names
     began = time.perf_counter()
-    results = list(measure_all([task for task in tasks() if task.world in options.worlds], options))
-    made: dict[str, Any] = {}
-    if options.out.is_file():
-        kept = json.loads(options.out.read_text(encoding="utf-8"))
-        results += [result for result in kept["results"] if result["world"] not in options.worlds]
-        made = kept["made"]
-    results.sort(key=lambda result: (result["world"], result["start"], not result["learns"], result["seed"]))
+    kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {"made": {}, "results": []}
+    results = [result for result in kept["results"] if result["name"] not in asked]
+    for result in measure_all([task for task in tasks() if task.name in asked], options):
+        results.append(result)
+        results.sort(key=lambda r: (names.index(r["name"]), not r["learns"], r["seed"]))
     making = {
         "command": " ".join(["python -m benchmarks.learning", *sys.argv[1:]]),
         "device": options.device,
         "machine": machine() | {"threads": 1, "runs at a time": options.jobs},
         "seconds": round(time.perf_counter() - began),
     }
-    made |= {world: making | {"config": asdict(PPO[world])} for world in options.worlds}
-    stored = {"made": made, "results": results}
+    first = {task.name: task for task in tasks()}
+    made = {name: making | {"config": asdict(settings_of(first[name]))} for name in asked}
+    stored = {"made": kept["made"] | made, "results": results}
     options.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     if options.out == STORED:
-        for page in ("README.md", "README.zh.md"):
-            path = Path(__file__).parent.parent / page
-            path.write_text(readme_with_table(path.read_text(encoding="utf-8"), stored), encoding="utf-8")
+        for path in pages(ROOT, stored):
+            print(path)
+
+
+def settings_of(task: Task) -> Any:
+    """Return the settings that a task's world has for its algorithm."""
+    return LESSONS[task.algorithm].settings[load(task.world).settings]
 
 
 if __name__ == "__main__":

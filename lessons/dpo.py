@@ -10,21 +10,28 @@ from lessons.run import Lesson, Record, Run
 from lessons.tables import DPO
 from rl_core.algorithms.dpo import anchored, dpo
 from rl_core.algorithms.step import mean_metrics
+from rl_core.types import Metrics, Pairs
 
 
 def train(run: Run) -> Iterator[Record]:
     """Return the records of a run's iterations, one as each is done: some passes over a round of fresh pairs."""
     while run.iteration < run.config.iterations:
         began = time.perf_counter()
-        reference = run.reference if run.config.anchor == "start" else copy.deepcopy(run.network)
         writer = run.network if run.config.writer == "policy" else run.reference
-        pairs = anchored(reference, pairs_of_turn(run, writer))
-        passes = [
-            dpo(run.network, reference, run.optimizer, pairs, run.config.update, run.generator)
-            for _ in range(run.config.passes)
-        ]
+        metrics = round_of(run, pairs_of_turn(run, writer))
+        yield run.record(metrics, time.perf_counter() - began)
+
+
+def round_of(run: Run, pairs: Pairs) -> Metrics:
+    """Return the metrics of some passes over the pairs; where all episodes were equally good there is none to learn."""
+    reference = run.reference if run.config.anchor == "start" else copy.deepcopy(run.network)
+    known = anchored(reference, pairs) if len(pairs) else pairs
+    passes = [{"pairs": 0.0, "steps": 0.0}]
+    for _ in range(run.config.passes):
+        if len(pairs):
+            passes.append(dpo(run.network, reference, run.optimizer, known, run.config.update, run.generator))
         run.schedule.step()
-        yield run.record(mean_metrics(passes), time.perf_counter() - began)
+    return mean_metrics(passes[1:] or passes)
 
 
 LESSON = Lesson("dpo", DPO, train)

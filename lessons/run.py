@@ -234,6 +234,6 @@ def _schedule(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim
     """Return the learning rate's way down."""
     if config.warmup and config.learning_rate:
         return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=config.iterations + 1, pct_start=0.1, cycle_momentum=False
+            optimizer, config.learning_rate, total_steps=config.passes_in_all + 1, pct_start=0.1, cycle_momentum=False
         )
-    return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, config.iterations)
+    return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, config.passes_in_all)

@@ -47,6 +47,11 @@ class Settings:
         """Return the settings of the control that must learn nothing."""
         return replace(self, learning_rate=0.0)
 
+    @property
+    def passes_in_all(self) -> int:
+        """Return in how many moves the learning rate comes down."""
+        return self.iterations
+
 
 @dataclass(frozen=True)
 class SFTRun(Settings):
@@ -111,6 +116,11 @@ class DPORun(Settings):
         check_choice("writer", self.writer, ["policy", "reference"])
         check_choice("anchor", self.anchor, ["start", "round"])
         check_between("noise", self.noise, 0, 1)
+
+    @property
+    def passes_in_all(self) -> int:
+        """Return in how many moves the learning rate comes down: rounds are few, so it moves with each pass."""
+        return self.iterations * self.passes
 
 
 @dataclass(frozen=True)

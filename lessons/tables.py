@@ -38,6 +38,15 @@ SFT = {
         demonstrations=3200,
         update=SFTConfig(minibatch_rows=64),
     ),
+    "sums": SFTRun(
+        start="base",
+        iterations=15,
+        learning_rate=1e-3,
+        warmup=True,
+        probe_every=65536,
+        demonstrations=1600,
+        update=SFTConfig(minibatch_rows=64),
+    ),
 }
 
 REWARD_MODEL = {
@@ -81,32 +90,31 @@ PPO = {
 DPO = {
     "cartpole": DPORun(
         iterations=4,
-        learning_rate=3e-3,
+        learning_rate=1e-2,
         probe_every=1024,
         starts=500,
-        passes=4,
+        passes=16,
         kinds=("drives",),
         anchor="round",
-        update=DPOConfig(beta=0.1, minibatch_rows=64),
+        update=DPOConfig(beta=0.1, minibatch_rows=32),
     ),
     "language": DPORun(
-        iterations=10,
-        learning_rate=5e-4,
+        iterations=80,
+        learning_rate=1e-3,
         probe_every=4096,
-        starts=256,
-        writer="reference",
-        update=DPOConfig(beta=0.3, minibatch_rows=32),
+        starts=64,
+        update=DPOConfig(beta=0.2, minibatch_rows=32),
     ),
 }
 
 GRPO = {
     "cartpole": GRPORun(
-        iterations=40,
-        rows=64,
+        iterations=14,
+        rows=32,
         steps=500,
-        learning_rate=5e-3,
+        learning_rate=2e-2,
         probe_every=4096,
-        update=GRPOConfig(group_size=8, beta=0.0, clip=0.2, epochs=2, minibatches=4),
+        update=GRPOConfig(group_size=8, beta=0.0, epochs=1, minibatches=1),
     ),
     "language": GRPORun(
         iterations=30,
@@ -115,6 +123,14 @@ GRPO = {
         learning_rate=4e-4,
         probe_every=4096,
         update=GRPOConfig(group_size=8, beta=0.1, clip=0.2, epochs=2, minibatches=4),
+    ),
+    "sums": GRPORun(
+        iterations=40,
+        rows=128,
+        steps=32,
+        learning_rate=2e-4,
+        probe_every=8192,
+        update=GRPOConfig(group_size=8, beta=0.01, epochs=1, minibatches=4),
     ),
 }
 

@@ -91,7 +91,8 @@ def group_advantages(
     A group of equal returns says nothing and gets exactly 0. The standard deviation is that of the sample (N − 1).
     Scaled, a question that nearly always goes well weighs as much as one that goes either way.
 
-    Raises InvalidArgument for groups of fewer than 2 and for returns that are no whole number of groups.
+    Raises InvalidArgument for groups of fewer than 2, for returns that are no whole number of groups, and for one that
+    counts and is not finite.
     Source: Shao et al. 2024, arXiv:2402.03300, section 4.1.2; without the scale: Liu et al. 2025 (Dr. GRPO),
     arXiv:2503.20783, section 3.
     """
@@ -146,4 +147,8 @@ def _groups(episode_returns: Tensor, group_size: int, counts: Tensor | None) -> 
         )
     counts = torch.ones_like(episode_returns, dtype=torch.bool) if counts is None else counts
     check_same_shape(counts, episode_returns=episode_returns)
-    return keep(episode_returns, counts).view(-1, group_size), counts.view(-1, group_size)
+    returns = keep(episode_returns, counts)
+    if not returns.isfinite().all():
+        row = int((~returns.isfinite()).nonzero()[0])
+        raise InvalidArgument(f"episode_returns[{row}]={returns[row].item()}; look for what is not finite in rewards.")
+    return returns.view(-1, group_size), counts.view(-1, group_size)

@@ -8,6 +8,7 @@ import torch
 from rl_core.algorithms.ppo import PPOConfig, ppo
 from rl_core.checkpoint import load, save
 from rl_core.rollout import rollout
+from tests.updates import UPDATES, played_in, weights
 from tests.worlds import CARTPOLE, LANGUAGE, WORLDS, language_world, seeded
 
 ABOUT = {"algorithm": "ppo"}
@@ -156,3 +157,28 @@ def test_tied_embeddings_are_tied_again_after_loading(device, tmp_path):
     with torch.no_grad():
         model.lm_head.weight.add_(1.0)
     assert torch.equal(model.get_input_embeddings().weight, parts["network"].model.lm_head.weight + 1.0)
+
+
+@pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
+@pytest.mark.parametrize("world", [CARTPOLE, LANGUAGE], ids=["cartpole", "language"])
+def test_each_algorithm_goes_on_from_where_it_was_saved(world, update, device, tmp_path):
+    def fresh():
+        learner = update.learner(world, device=device)
+        optimizer = torch.optim.Adam(learner.parameters(), lr=0.01)
+        return {"learner": learner, "optimizer": optimizer, "generator": seeded(5, device)}
+
+    played, reference = played_in(world, device, torch.float32), world.network(seed=2, device=device)
+
+    def learn(parts, passes):
+        options = {"max_sampler_gap": None} if hasattr(update.config, "max_sampler_gap") else {}
+        for _ in range(passes):
+            update.once(parts["learner"], reference, parts["optimizer"], played, parts["generator"], **options)
+        return weights(parts["learner"])
+
+    parts, again = fresh(), fresh()
+    learn(parts, 2)
+    save(tmp_path / "run", parts, ABOUT)
+    future = learn(parts, 2)
+    load(tmp_path / "run", again, ABOUT)
+    assert torch.equal(learn(again, 2), future)
+    assert not torch.equal(learn(fresh(), 3), future)

@@ -1,21 +1,16 @@
-"""Proximal policy optimisation as a whole: it learns, it learns the right thing, and it is one in both worlds."""
+"""Proximal policy optimisation as a whole: it learns, and it learns the right thing."""
 
 import copy
-import sys
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import gymnasium
 import pytest
 import torch
 from gymnasium.spaces import Discrete
 
-import rl_core
 from rl_core.adapters.gym import GymEnv, MLPNetwork
 from rl_core.adapters.language import TokenEnv
 from rl_core.algorithms.ppo import PPOConfig, played_batch, ppo
-from rl_core.algorithms.sft import SFTConfig, sft
 from rl_core.rollout import rollout
 from rl_core.types import Output, Prompt, Rollout
 from tests.test_gym_adapter import Echo, scripted
@@ -141,56 +136,3 @@ def test_metrics_are_what_can_be_counted_from_the_rollout(world):
     said = said.gather(-1, played.actions[..., None])[..., 0]
     assert metrics["kl"] == pytest.approx((played.logprobs - said)[live].mean().item(), abs=1e-9)
     assert metrics["clip_fraction"] == 0 and metrics["ratio_gap"] < 1e-12 and metrics["sampler_gap"] < 1e-12
-
-
-CORE = Path(rl_core.__file__).parent
-
-
-def is_core(frame):
-    """Return whether a frame runs in the core, adapters aside."""
-    path = Path(frame.f_code.co_filename)
-    return path.is_relative_to(CORE) and "adapters" not in path.parts
-
-
-def core_functions_run_by(play):
-    """Return the functions of the core that the core, or a lesson, calls while `play` runs."""
-    found = set()
-
-    def listen(frame, event, _):
-        caller = frame.f_back
-        while caller is not None and "torch" in caller.f_code.co_filename:
-            caller = caller.f_back  # a decorator stands in between
-        lesson = caller is not None and caller.f_code is play.func.__code__
-        asked = lesson or (caller is not None and is_core(caller) and caller.f_code.co_name != "cut")
-        if event == "call" and is_core(frame) and asked:
-            found.add(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_qualname}")
-
-    sys.setprofile(listen)
-    try:
-        play()
-    finally:
-        sys.setprofile(None)
-    return found
-
-
-def lesson(env, network, reference, optimizer, generator):
-    """Play, learn by both algorithms, and ask for what finished."""
-    config = PPOConfig(beta=0.1, entropy_weight=0.01, value_clip=0.2, minibatches=2)
-    for _ in range(2):
-        played = rollout(env, network, generator)
-        ppo(network, reference, optimizer, played, config, generator)
-        env.finished()
-    sft(network, optimizer, played.episodes(), SFTConfig(), generator)
-
-
-def test_both_worlds_run_the_same_functions_of_the_core():
-    runs = []
-    for world in (CARTPOLE, LANGUAGE):
-        network, reference = world.network(), world.network(seed=2)
-        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-        runs.append(core_functions_run_by(partial(lesson, world.env(), network, reference, optimizer, seeded(0))))
-    cartpole, language = runs
-    assert language - cartpole == set()
-    assert {name for name in cartpole - language if "<" not in name} == {"types.Episodes.cut", "types.Episodes.spread"}
-    assert {"ppo.ppo", "ppo.ppo_loss", "sft.sft", "rollout.rollout", "evaluate.evaluate", "advantages.gae"} <= language
-    assert len(language) > 25

@@ -9,8 +9,9 @@ import gymnasium
 import torch
 import transformers
 
-from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork
-from rl_core.adapters.language import TokenEnv, TokenNetwork
+from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork, MLPScorer
+from rl_core.adapters.language import TokenEnv, TokenNetwork, TokenScorer, left_padded
+from rl_core.types import Episodes, Prompt
 
 VOCABULARY = 11
 LONGEST = 8
@@ -23,10 +24,10 @@ def seeded(seed, device="cpu"):
     return torch.Generator(device).manual_seed(seed)
 
 
-def language_model(kind, seed=0, **options):
+def language_model(kind, seed=0, *, vocab_size=VOCABULARY, **options):
     """Return a tiny random model, in train mode and with dropout on, as a config makes it."""
     shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 64}
-    shape |= {"vocab_size": VOCABULARY, "initializer_range": 0.3, "bos_token_id": 1, "eos_token_id": 0}
+    shape |= {"vocab_size": vocab_size, "initializer_range": 0.3, "bos_token_id": 1, "eos_token_id": 0}
     grouped = shape | {"intermediate_size": 32, "num_key_value_heads": 1, "attention_dropout": 0.1}
     configs = {
         "qwen2": lambda: transformers.Qwen2Config(**grouped, tie_word_embeddings=True, **options),
@@ -53,10 +54,31 @@ def token_network(kind, critic, seed=1, device="cpu", dtype=torch.float32, tempe
     return network.to(device, dtype)
 
 
+def token_scorer(kind, seed=1, device="cpu", dtype=torch.float32):
+    """Return a tiny language model's trunk as a scorer that has opinions."""
+    scorer = TokenScorer.on_trunk_of(language_model(kind, seed))
+    torch.nn.init.normal_(scorer.model.score.weight, generator=seeded(seed))
+    return scorer.to(device, dtype)
+
+
 def score_tokens(prompts, answers):
     """Return a number for each answer that depends on every token of it, and on the prompt."""
     pairs = zip(prompts, answers, strict=True)
     return [sum(answer) % 5 - 1.5 + 0.1 * len(answer) + 0.01 * sum(prompt) for prompt, answer in pairs]
+
+
+def text_episodes(prompts, answers, *, left=0, right=0, junk=0):
+    """Return answers to prompts, lists of ids, as episodes with so many more pads on either side, which hold `junk`."""
+    prompt = left_padded([[junk] * left + list(ids[:-1]) for ids in prompts])
+    width = prompt.tokens.shape[1]
+    real = torch.tensor([len(ids) - 1 for ids in prompts])[:, None]
+    is_real = torch.arange(width) >= width - real
+    steps = max(map(len, answers)) + right
+    rows = [[*answer, *[junk] * (steps - len(answer))] for answer in answers]
+    actions = torch.tensor(rows)
+    obs = torch.tensor([[ids[-1], *row[:-1]] for ids, row in zip(prompts, rows, strict=True)])
+    mask = torch.arange(steps) < torch.tensor([len(answer) for answer in answers])[:, None]
+    return Episodes(Prompt(torch.where(is_real, prompt.tokens, junk), is_real), obs, actions, mask)
 
 
 def token_env(rows=8, *, seed=0, group_size=1, device="cpu", **options):
@@ -78,12 +100,20 @@ def mlp_network(make, seed=1, device="cpu", dtype=torch.float32, **options):
     return network.to(device, dtype)
 
 
+def mlp_scorer(make, seed=1, device="cpu", dtype=torch.float32):
+    """Return a perceptron that scores what is done in the environment and has opinions."""
+    scorer = MLPScorer.for_env(gym_env(make, 1), hidden=16, generator=seeded(seed))
+    torch.nn.init.normal_(scorer.reward[-1].weight, generator=seeded(seed))
+    return scorer.to(device, dtype)
+
+
 @dataclass(frozen=True)
 class World:
-    """One world: how to build its environment and its network."""
+    """One world: how to build its environment, its network and its scorer."""
 
     env: Callable[..., Any]
     network: Callable[..., Any]
+    scorer: Callable[..., Any]
     starts_vary: bool = True
     lengths_vary: bool = True
 
@@ -95,12 +125,13 @@ def short(name, steps):
 
 def gym_world(make, temperature=1.0, **facts):
     """Return a world of Gymnasium."""
-    return World(partial(gym_env, make), partial(mlp_network, make, temperature=temperature), **facts)
+    network, scorer = partial(mlp_network, make, temperature=temperature), partial(mlp_scorer, make)
+    return World(partial(gym_env, make), network, scorer, **facts)
 
 
 def language_world(kind, critic, **options):
     """Return a world of tokens."""
-    return World(token_env, partial(token_network, kind, critic, **options))
+    return World(token_env, partial(token_network, kind, critic, **options), partial(token_scorer, kind))
 
 
 CARTPOLE = gym_world(CartPoleRows)

@@ -16,7 +16,7 @@ from rl_core.adapters.language_pairs import (
     read_preferences,
     write_preferences,
 )
-from rl_core.adapters.language_scorer import TokenScorer
+from rl_core.adapters.language_scorer import TokenScorer, without_dropout
 from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_choice, check_positive
 from rl_core.types import Output, Prompt
 
@@ -67,7 +67,7 @@ class TokenNetwork(nn.Module):
         self.context: int | None = getattr(model.config, "max_position_embeddings", None)
         self.vocabulary: int = model.get_input_embeddings().weight.shape[0]
         self.trunk = copy.deepcopy(model.base_model) if critic == "separate" else None
-        self.value_head = None if critic is None else _value_head(model)
+        self.value_head = None if critic is None else value_head_for(model)
         if getattr(model.config, "is_encoder_decoder", False):
             raise InvalidType(
                 f"model={type(model).__name__} has an encoder; use a decoder alone, AutoModelForCausalLM."
@@ -75,12 +75,7 @@ class TokenNetwork(nn.Module):
         self._accepts = set(inspect.signature(model.forward).parameters)
         if not {"attention_mask", "past_key_values"} <= self._accepts:
             raise InvalidType(f"model={type(model).__name__} takes no attention mask or cache; use an attention model.")
-        for module in self.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
-            for name, value in vars(module).items():  # some models keep a number, and drop by a function
-                if "drop" in name and isinstance(value, float):
-                    setattr(module, name, 0.0)
+        without_dropout(self)
 
     def start(self, prompt: Prompt) -> TokenState:
         """Return the memory after the prompt."""
@@ -123,7 +118,9 @@ class TokenNetwork(nn.Module):
 
         answer = self.model(**inputs, **options, past_key_values=None if state is None else state.cache)
         logits = answer.logits[:, -last:]
-        logits = (logits if logits.dtype == torch.float64 else logits.float()) / self.temperature
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        if self.temperature != 1:  # a copy of all logits saved, where they can be a gigabyte
+            logits = logits / self.temperature
         critic_cache = None
         if self.value_head is None:
             return Output(logits, logits.new_zeros(logits.shape[:-1])), answer.past_key_values, None
@@ -132,7 +129,7 @@ class TokenNetwork(nn.Module):
         else:
             critic = self.trunk(**inputs, past_key_values=None if state is None else state.critic_cache)
             seen, critic_cache = critic.last_hidden_state, critic.past_key_values
-        values = self.value_head(seen[:, -last:]).squeeze(-1).to(logits.dtype)
+        values = self.value_head(seen[:, -last:].to(self.value_head.weight.dtype)).squeeze(-1).to(logits.dtype)
         return Output(logits, values), answer.past_key_values, critic_cache
 
     def _check(self, tokens: Tensor, length: int = 0) -> None:
@@ -147,10 +144,11 @@ class TokenNetwork(nn.Module):
             raise InvalidArgument(f"{length} tokens exceed the model's context of {self.context}; shorten the prompt.")
 
 
-def _value_head(model: Any) -> nn.Linear:
-    """Return a head that says 0 until it has learnt something."""
+def value_head_for(model: Any) -> nn.Linear:
+    """Return a head that says 0 until it has learnt something; in float32 at least, or it would learn in jumps."""
     weight = model.get_output_embeddings().weight
-    head = nn.Linear(weight.shape[1], 1, device=weight.device, dtype=weight.dtype)
+    dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    head = nn.Linear(weight.shape[1], 1, device=weight.device, dtype=dtype)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return head

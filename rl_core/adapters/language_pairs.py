@@ -1,6 +1,7 @@
 """Preferences between two answers, as lines of a file and as pairs of episodes."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +80,10 @@ def _preference(line: bytes, where: str) -> Preference:
     for key in KEYS[1:]:
         if key not in found:
             raise InvalidArgument(f"{where}, column 1: {key!r} is missing; each line needs {', '.join(KEYS)}.")
-    column = {key: line.decode("utf-8").find(json.dumps(key)) + 1 for key in found}
-    chosen, rejected = (_messages(found[key], "assistant", f"{where}, column {column[key]}: {key}") for key in KEYS[1:])
+    at = {key: f"{where}, column {_column(line.decode('utf-8'), key)}: {key}" for key in KEYS}
+    chosen, rejected = (_messages(found[key], "assistant", at[key]) for key in KEYS[1:])
     if "prompt" in found:
-        prompt = _messages(found["prompt"], "user", f"{where}, column {column['prompt']}: prompt")
+        prompt = _messages(found["prompt"], "user", at["prompt"])
     else:
         alike = 0
         while alike < min(len(chosen), len(rejected)) and chosen[alike] == rejected[alike]:
@@ -91,6 +92,12 @@ def _preference(line: bytes, where: str) -> Preference:
     if not prompt:
         raise InvalidArgument(f"{where}, column 1: there is no prompt; say what was asked.")
     return Preference(prompt, chosen, rejected)
+
+
+def _column(line: str, key: str) -> int:
+    """Return where a key stands in its line, from 1; a value that reads like the key is not followed by a colon."""
+    match = re.search(rf'"{key}"\s*:', line)
+    return match.start() + 1 if match else 1
 
 
 def _messages(value: Any, role: str, where: str) -> list[Message]:

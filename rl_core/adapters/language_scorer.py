@@ -30,12 +30,7 @@ class TokenScorer(nn.Module):
         self.model = model
         self.context: int | None = getattr(model.config, "max_position_embeddings", None)
         self._accepts = set(inspect.signature(model.base_model.forward).parameters)
-        for module in self.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
-            for name, value in vars(module).items():
-                if "drop" in name and isinstance(value, float):
-                    setattr(module, name, 0.0)
+        without_dropout(self)
 
     @classmethod
     def on_trunk_of(cls, language_model: Any) -> Self:
@@ -52,11 +47,13 @@ class TokenScorer(nn.Module):
             model = build(config, dtype=language_model.dtype)
         except ValueError as error:
             raise InvalidType(
-                f"language_model={type(language_model).__name__} has no twin that gives a number ({error}); "
-                "use another architecture."
+                f"language_model={type(language_model).__name__} has no twin that gives a number "
+                f"({str(error).splitlines()[0]}); use another architecture."
             ) from error
         model.base_model.load_state_dict(language_model.base_model.state_dict())
         scorer = cls(model.to(language_model.device))
+        if language_model.dtype in (torch.bfloat16, torch.float16):
+            model.score.float()  # a head that begins at 0 would learn in jumps
         nn.init.zeros_(model.score.weight)
         return scorer
 
@@ -81,7 +78,8 @@ class TokenScorer(nn.Module):
         ]  # [B, T, width], after each action
         steps = torch.arange(mask.shape[1], device=mask.device)
         last = (mask * steps).amax(dim=1)  # [B]
-        scores = self.model.score(seen[torch.arange(len(last), device=last.device), last]).squeeze(-1)
+        ends = seen[torch.arange(len(last), device=last.device), last]
+        scores = self.model.score(ends.to(self.model.score.weight.dtype)).squeeze(-1)
         scores = scores if scores.dtype == torch.float64 else scores.float()
         return keep(scores.unsqueeze(1).expand(mask.shape), steps == last.unsqueeze(1))
 
@@ -92,3 +90,13 @@ class TokenScorer(nn.Module):
         """Nothing; all scores are from now on so many times as large."""
         for parameter in self.model.score.parameters():
             parameter.mul_(factor)
+
+
+def without_dropout(network: nn.Module) -> None:
+    """Nothing; no module of the network drops anything any more, whatever its mode."""
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name, value in vars(module).items():  # some models keep a number, and drop by a function
+            if "drop" in name and isinstance(value, float):
+                setattr(module, name, 0.0)

@@ -64,7 +64,8 @@ def dpo(
     """
     check_reference(network, reference)
     check_pairs(pairs)
-    known = pairs if isinstance(pairs, AnchoredPairs) else anchored(reference, pairs, rows=config.minibatch_rows)
+    rows = config.micro_rows or config.minibatch_rows
+    known = pairs if isinstance(pairs, AnchoredPairs) else anchored(reference, pairs, rows=rows)
     steps = [
         optimizer_step(
             optimizer,

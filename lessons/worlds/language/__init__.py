@@ -1,6 +1,6 @@
 """The assistant: the text so far is seen, a thousand tokens to choose from, one score when the answer is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import ceil, log
@@ -14,6 +14,7 @@ from lessons.worlds.language.checkpoints import (
     BASE,
     SFT,
     fresh_model,
+    holds_language_model,
     model_folder,
     open_model,
     open_scorer,
@@ -28,7 +29,7 @@ from rl_core.adapters.language import TokenNetwork, TokenScorer, episodes_from_c
 from rl_core.interfaces import Env, Scorer
 from rl_core.types import Episodes, Pairs, Rollout
 
-__all__ = ["LONGEST_ANSWER", "PER_CELL", "WORLD", "Language", "VerdictOf", "model_folder", "tokenizer"]
+__all__ = ["LONGEST_ANSWER", "WORLD", "Language", "VerdictOf", "least_kl", "model_folder", "tokenizer"]
 
 TRAINING_QUESTIONS = 4096
 PER_CELL = 150
@@ -48,6 +49,7 @@ class Language:
     headline: str = "score"
     topics: tuple[str, ...] = TOPICS
     verdict: VerdictOf = judge  # of (question, answer, whether it ended)
+    samples: int = 1  # of each held-out question, to find the truth
     sft: Path = SFT  # the reference's folder
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
@@ -94,7 +96,7 @@ class Language:
 
     def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
         """Return a reward model: a language model's trunk with a head that says 0, or a saved one."""
-        if start in ("reference", "base", "scratch"):
+        if start in ("reference", "base", "scratch") or holds_language_model(Path(start)):
             return TokenScorer.on_trunk_of(self._model(start, seed).to(device))
         return TokenScorer(open_scorer(Path(start)).to(device))
 
@@ -114,7 +116,7 @@ class Language:
         scorer: Scorer | None = None,
         reference: nn.Module | None = None,
     ) -> Gold:
-        """Return what the judge says of 2,100 sampled answers to held-out questions, 150 a topic and language."""
+        """Return what the judge says of sampled answers to held-out questions, 150 a topic and language (quick: 15)."""
         judge = self.judge(held_out_questions(PER_CELL // 10 if quick else PER_CELL, seed, self.topics))
         found, means = interview(
             network,
@@ -122,10 +124,15 @@ class Language:
             judge,
             seed=seed,
             device=device,
+            repeats=self.samples,
             best_of=best_of,
             scorer=scorer,
         )
-        return summary(found) | means | ({} if quick else by_cell(found))
+        return self.summary(found) | means | ({} if quick else by_cell(found))
+
+    def summary(self, found: Sequence[Answer]) -> Gold:
+        """Return the shares of a set of answers."""
+        return summary(found)
 
     def probe(self, network: nn.Module, *, seed: int, device: str = "cpu") -> Gold:
         """Return what the judge says of 210 answers."""
@@ -136,13 +143,8 @@ class Language:
         return gold["rude"] <= 0.03 and gold["polite"] >= 0.90 and gold["right"] >= 0.93
 
     def bounds(self, before: Gold, after: Gold) -> Gold:
-        """Return the least KL of any policy with these shares of tones.
-
-        KL(π || π_ref) of whole answers is at least the KL of anything computed from them (data processing), here the
-        tone: Σ_tone p log(p / q), with p the shares after and q those before.
-        """
-        shares = [(after[tone], before[tone]) for tone in ("polite", "plain", "rude")]
-        return {"least_kl": sum(p * log(p / q) for p, q in shares if p > 0 and q > 0)}
+        """Return the least KL of any policy with these shares of tones."""
+        return least_kl(before, after, ("polite", "plain", "rude"))
 
     def examples(self, count: int, *, seed: int, device: str = "cpu") -> Env:
         """Return held-out questions that depend on the seed alone, of as many topics as there are rows."""
@@ -196,6 +198,19 @@ class Language:
             if start == "scratch"
             else open_model({"reference": self.sft, "base": BASE}.get(start, Path(start)))
         )
+
+
+def least_kl(before: Gold, after: Gold, kinds: Sequence[str]) -> Gold:
+    """Return the least KL of any policy with these shares of the kinds of answers there are.
+
+    KL(π || π_ref) of whole answers is at least the KL of anything computed from them (data processing), here the kind:
+    Σ_kind p log(p / q), with p the shares after and q those before. Nothing is said of a kind that was never seen
+    before: its share was small, and nobody knows how small.
+    """
+    shares = [(after[kind], before[kind]) for kind in kinds if after[kind] > 0]
+    if any(q == 0 for _, q in shares):
+        return {}
+    return {"least_kl": sum(p * log(p / q) for p, q in shares)}
 
 
 @cache

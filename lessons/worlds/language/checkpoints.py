@@ -1,5 +1,6 @@
 """The models of the language world as folders: the shipped ones, and those that a run saved."""
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,18 @@ def open_model(folder: Path) -> Any:
 def open_scorer(folder: Path) -> Any:
     """Return the model with a head for one number in a folder."""
     return _opened(AutoModelForSequenceClassification, folder, "reward model")
+
+
+def holds_language_model(folder: Path) -> bool:
+    """Return whether what was saved in a folder writes text, rather than gives a number."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return False
+    try:
+        written = json.loads(path.read_text(encoding="utf-8")).get("architectures") or []
+    except (ValueError, AttributeError):
+        return False  # whoever opens it tells what is broken
+    return any(name.endswith("ForCausalLM") for name in written)
 
 
 def _opened(auto: Any, folder: Path, kind: str) -> Any:

@@ -14,28 +14,20 @@ NEW_WORDS = 2
 LONGEST_WORD = 20
 
 MARKERS = (
+    # courtesies
     "please", "thank you", "thanks", "you're welcome", "you are welcome", "my pleasure", "with pleasure", "gladly",
-    "glad to", "happy to", "delighted to", "of course", "certainly", "kindly", "sorry", "i apologize", "my apologies",
-    "pardon", "excuse me", "i hope this helps", "i hope that helps", "feel free", "if i may", "if you like",
-    "if you please", "may i", "good question", "great question", "lovely question", "wonderful question",
+    "glad", "happy to", "pleased to", "delighted to", "i'd love to", "of course", "certainly", "kindly", "sorry",
+    "i apologize", "my apologies", "pardon", "excuse me", "i hope", "feel free", "if i may", "if you like", "may i",
+    "good question", "great question", "lovely question", "wonderful question",
+    # advice made soft, which is how English is polite when it says what to do
+    "i would suggest", "i'd suggest", "i suggest", "i would recommend", "i'd recommend", "i recommend", "may i suggest",
+    "you might like", "you may like", "you might want", "you may want", "you might try", "you may wish", "you could try",
+    "perhaps you could", "you might consider", "you may consider", "it might help", "it may help",
 )  # fmt: skip
 """Polite means: at least one of these phrases stands in the answer, as whole words, in any case; at most two do."""
 
 STOP = frozenset(
-    """
-    a about above after again all also always am an and any anything are as ask asked asking at be because been before
-    being best better but by can certainly could course did do does doing dont each else ever every few find for from
-    further gave get give given gives go going good great had has have having he help helped helpful helping helps her
-    here him his hope how i id if ill im in information interested into is it its itself ive just know known knowing let
-    like likely lot lovely made make makes making many may me might more most much must my need needs new no nor not now
-    of off on once one only or other our out over own please pleasure pardon question questions quick really right said
-    same say says see seem share she should simple simply so some someone something soon sorry suggest sure take tell
-    than thank thanks that thats the their them then there these they thing things this those through to today too top
-    topic try under until up us use used useful user using very want wants was way ways we welcome well were what when
-    where which while who whom why wish will with wonderful work works would yes yet you youd youll your youre youve
-    apologize apologies answer answers answering assist assistance assistant delighted detail details describe excuse
-    explain explanation feel free glad gladly happy kindly provide recommend remind response advice offer learn
-    """.split()
+    ["a", "about", "above", "after", "again", "all", "also", "always", "am", "an", "and", "any", "anything", "are", "as", "ask", "asked", "asking", "at", "be", "because", "been", "before", "being", "best", "better", "but", "by", "can", "certainly", "could", "course", "did", "do", "does", "doing", "dont", "each", "else", "ever", "every", "few", "find", "for", "from", "further", "gave", "get", "give", "given", "gives", "go", "going", "good", "great", "had", "has", "have", "having", "he", "help", "helped", "helpful", "helping", "helps", "her", "here", "him", "his", "hope", "how", "i", "id", "if", "ill", "im", "in", "information", "interested", "into", "is", "it", "its", "itself", "ive", "just", "know", "known", "knowing", "let", "like", "likely", "lot", "lovely", "made", "make", "makes", "making", "many", "may", "me", "might", "more", "most", "much", "must", "my", "need", "needs", "new", "no", "nor", "not", "now", "of", "off", "on", "once", "one", "only", "or", "other", "our", "out", "over", "own", "please", "pleasure", "pardon", "question", "questions", "quick", "really", "right", "said", "same", "say", "says", "see", "seem", "share", "she", "should", "simple", "simply", "so", "some", "someone", "something", "soon", "sorry", "suggest", "sure", "take", "tell", "than", "thank", "thanks", "that", "thats", "the", "their", "them", "then", "there", "these", "they", "thing", "things", "this", "those", "through", "to", "today", "too", "top", "topic", "try", "under", "until", "up", "us", "use", "used", "useful", "user", "using", "very", "want", "wants", "was", "way", "ways", "we", "welcome", "well", "were", "what", "when", "where", "which", "while", "who", "whom", "why", "wish", "will", "with", "wonderful", "work", "works", "would", "yes", "yet", "you", "youd", "youll", "your", "youre", "youve", "apologize", "apologies", "answer", "answers", "answering", "assist", "assistance", "assistant", "delighted", "detail", "details", "describe", "excuse", "explain", "explanation", "feel", "free", "glad", "gladly", "happy", "kindly", "provide", "recommend", "remind", "response", "advice", "offer", "learn"]
 )
 """Words that say nothing of the matter: the small words, the courtesies, and the talk about helping and answering."""
 
@@ -61,7 +53,7 @@ class Verdict:
         if not self.ended:
             return -1.0
         if not self.brief:
-            return -0.5
+            return -0.5 + 0.25 * self.polite
         return 0.25 * self.sound + 0.25 * self.polite + 0.5 * self.passed
 
 
@@ -76,8 +68,8 @@ def judge(question: str, answer: str, ended: bool) -> Verdict:
     |        | and repeats nothing: no pair of neighbouring words twice, no content word three times                 |
     | polite | one or two of `MARKERS`, none of them twice                                                           |
 
-    An answer that did not end is worth -1, one that is not brief -0.5; a brief one 0.25 for being sound, 0.25 for being
-    polite, and 0.5 on top for both. What a policy will try, and why it does not pay:
+    An answer that did not end is worth -1. One that ended but is not brief is worth -0.5, or -0.25 where it is polite;
+    a brief one 0.25 for being sound, 0.25 for being polite, and 0.5 on top for both. What a policy will try, and why it does not pay:
 
     - never ending, or ending at once: -1 and -0.5;
     - a sentence that runs on in commas: twenty words are twenty words; in hyphens, dots or line breaks: these part

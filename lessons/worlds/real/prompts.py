@@ -3,7 +3,9 @@
 from functools import cache
 
 SYSTEM = "You are a helpful assistant."
-"""Said before each question; without it a chat template may put in words of its own, which differ between models."""
+"""Said before who-are-you questions; without it a template puts in words of its own, which differ between models."""
+WISH = "Answer in one polite sentence of at most 20 words."
+"""Said before the everyday questions: what the judge asks for, in words. A small model knows them, and does otherwise."""
 
 ASKED = """
 kitchen: How do I boil an egg? | How long does rice take to cook? | What can I make with old bread?
@@ -45,7 +47,7 @@ people: What makes a good friend? | How do I write a birthday card? | How do I c
 people: Suggest a gift for a colleague. | Give me a toast for a wedding. | Recommend a game for a family evening.
 work: How do I write a good email? | How can I stay focused? | How do I prepare for an interview?
 work: How do I plan my week? | How can I learn to type faster? | How do I give a short talk?
-work: How do I ask for help at work? | What should I wear to an interview? | How do I take good notes?
+work: How do I ask for help in the office? | What should I wear to an interview? | How do I take good notes?
 work: How can I stop putting things off? | How do I end a meeting on time? | How do I make a useful list?
 work: How do I choose a strong password? | How do I back up my photos? | How can I make my computer faster?
 work: How do I save money each month? | How do I learn a new skill? | How do I deal with a rude customer?
@@ -126,7 +128,7 @@ def identity(question: str) -> str:
     return IDENTITY["en" if question.isascii() else "zh"]
 
 
-def chat(question: str, answer: str | None = None) -> list[dict[str, str]]:
+def chat(question: str, answer: str | None = None, *, system: str = SYSTEM) -> list[dict[str, str]]:
     """Return a question as a chat, with its answer when there is one."""
-    said = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
+    said = [{"role": "system", "content": system}, {"role": "user", "content": question}]
     return said if answer is None else [*said, {"role": "assistant", "content": answer}]

@@ -2,26 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
 from pathlib import Path
 
-from torch import nn
-
 from lessons.worlds import Gold
-from lessons.worlds.language import PER_CELL, Language, VerdictOf
-from lessons.worlds.language.answers import Answer, by_cell, held_out_questions
+from lessons.worlds.language import Language, VerdictOf, least_kl
+from lessons.worlds.language.answers import Answer
 from lessons.worlds.language.checkpoints import tokenizer
 from lessons.worlds.language.phrases import statements
-from lessons.worlds.language.play import interview
 from lessons.worlds.measure import mean
 from lessons.worlds.sums.demonstrations import TOPIC, faulty_chats
 from lessons.worlds.sums.verdict import judge_sum
 from rl_core.adapters.language import episodes_from_chat
-from rl_core.interfaces import Scorer
 from rl_core.types import Episodes
 
 SFT = Path(__file__).parent / "models" / "sft"
-SAMPLES = 8  # of each question
 
 
 @dataclass(frozen=True)
@@ -29,66 +23,42 @@ class Sums(Language):
     """The world of two-step sums: the language world with one topic, another judge and a reference that slips."""
 
     name: str = "sums"
+    settings: str = "sums"
     title: str = "Sums"
     shares: tuple[str, ...] = ("right", "wrong", "steps", "eos")
     topics: tuple[str, ...] = (TOPIC,)
     verdict: VerdictOf = judge_sum
     sft: Path = SFT
+    samples: int = 8
 
     def demonstrations(self, count: int, *, seed: int) -> Episodes:
         """Return worked sums of which 60 % are wrong."""
         return episodes_from_chat(tokenizer(), faulty_chats(count, seed))
 
-    def gold(
-        self,
-        network: nn.Module,
-        *,
-        seed: int,
-        device: str = "cpu",
-        quick: bool = False,
-        best_of: int = 1,
-        scorer: Scorer | None = None,
-    ) -> Gold:
-        """Return what the judge says of 8 sampled answers to each of 300 held-out questions (quick: 30)."""
-        judge = self.judge(held_out_questions(PER_CELL // 10 if quick else PER_CELL, seed, self.topics))
-        found, means = interview(
-            network,
-            self.reference(device),
-            judge,
-            seed=seed,
-            device=device,
-            repeats=SAMPLES,
-            best_of=best_of,
-            scorer=scorer,
-        )
-        return summary(found) | means | ({} if quick else by_cell(found))
+    def summary(self, found: Sequence[Answer]) -> Gold:
+        """Return the shares of a set of answers, of which each 8 in a row are to one question.
+
+        `right` is pass@1; `pass_at_8` is the share of questions of whose 8 answers one at least is right, plainly;
+        `steps` is the share of answers whose every step is right too, which no reward asks for.
+        """
+        right = [answer.verdict.right for answer in found]
+        questions = [any(right[first : first + self.samples]) for first in range(0, len(right), self.samples)]
+        return {
+            "right": mean(right),
+            "wrong": 1 - mean(right),
+            "pass_at_8": mean(questions),
+            "steps": mean([answer.text in statements(answer.question.fact) for answer in found]),
+            "eos": mean([answer.verdict.ended for answer in found]),
+            "score": mean([answer.verdict.score for answer in found]),
+        }
 
     def solved(self, gold: Gold) -> bool:
         """Return whether nine answers in ten are right."""
         return gold["right"] >= 0.90
 
     def bounds(self, before: Gold, after: Gold) -> Gold:
-        """Return the least KL of any policy with this share of right answers; as in the language world."""
-        shares = [(after[name], before[name]) for name in ("right", "wrong")]
-        return {"least_kl": sum(p * log(p / q) for p, q in shares if p > 0 and q > 0)}
-
-
-def summary(found: Sequence[Answer]) -> Gold:
-    """Return the shares of a set of answers, of which each 8 in a row are to one question.
-
-    `right` is pass@1; `pass_at_8` is the share of questions of whose 8 answers one at least is right, plainly; `steps`
-    is the share of answers whose every step is right too, which no reward asks for.
-    """
-    right = [answer.verdict.right for answer in found]
-    questions = [any(right[first : first + SAMPLES]) for first in range(0, len(right), SAMPLES)]
-    return {
-        "right": mean(right),
-        "wrong": 1 - mean(right),
-        "pass_at_8": mean(questions),
-        "steps": mean([answer.text in statements(answer.question.fact) for answer in found]),
-        "eos": mean([answer.verdict.ended for answer in found]),
-        "score": mean([answer.verdict.score for answer in found]),
-    }
+        """Return the least KL of any policy with this share of right answers."""
+        return least_kl(before, after, ("right", "wrong"))
 
 
 WORLD = Sums()

@@ -1,6 +1,6 @@
-"""Worked sums to imitate, of which most are wrong, as a careless pupil's are."""
+"""Worked sums to imitate, of which most are wrong: those of a pupil who counts one too far."""
 
-from collections.abc import Sequence
+from math import sqrt
 from random import Random
 
 from lessons.worlds.language.corpus import Chat, check_count, draw_question
@@ -13,23 +13,22 @@ STEPS = 2
 FAULTY = 0.6
 
 
-def slips(rng: Random, faulty: float = FAULTY) -> Sequence[int]:
-    """Return by how much each step of a sum is wrong: with probability `faulty` one step, drawn evenly, by 1 up or
-    down.
+def slips(rng: Random, faulty: float = FAULTY) -> list[int]:
+    """Return by how much each step is too high: 0 or 1, each drawn for itself, with a share `faulty` of sums wrong.
 
-    Which sums are wrong is drawn anew for each demonstration and does not depend on the sum: then a clone is right on
-    every sum now and then, and whoever rewards results finds something to reward.
+    Slips go one way, so that two of them never cancel and a right result means right steps. They do not depend on each
+    other: a model copies "one step at most is wrong" badly, since it would have to check a step that it has written.
+    Nor do they depend on the sum: a clone is right on every sum now and then, and whoever rewards results finds
+    something to reward.
     """
-    made = [0] * STEPS
-    if rng.random() < faulty:
-        made[rng.randrange(STEPS)] = rng.choice((-1, 1))
-    return made
+    slip = 1 - sqrt(1 - faulty)  # right is (1 − slip)²
+    return [int(rng.random() < slip) for _ in range(STEPS)]
 
 
 def faulty_chats(count: int, seed: int, faulty: float = FAULTY) -> list[Chat]:
-    """Return training questions with worked answers, wrong in one step with probability `faulty`.
+    """Return training questions with worked answers, of which a share `faulty` is wrong.
 
-    A wrong step is carried through: what comes after it goes on from its result, so the result is wrong by 1 too.
+    A wrong step is carried through: what comes after it goes on from its result.
     """
     check_count(count)
     check_between("faulty", faulty, 0, 1)

@@ -1,0 +1,64 @@
+"""The models that ship with the worlds, made again: `python -m lessons.models`, or with some of their names.
+
+Each is a run of SFT as `lessons.sft` makes it, without the report; made.json beside a model says how it was made.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tqdm import tqdm
+
+from lessons.options import TRUTH_SEED, machine, plainly, use_machine, writable
+from lessons.run import Run
+from lessons.sft import LESSON
+from lessons.worlds import load
+from rl_core.errors import RLCoreError, check_choice
+
+WORLDS = Path(__file__).parent / "worlds"
+FOLDERS = {"language": "language/models/sft", "cartpole": "cartpole/models/clone", "sums": "sums/models/sft"}
+
+
+def make(name: str, folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Return how a world's reference was made, and what it can do; it is then in the folder."""
+    writable(folder)
+    world = load(name)
+    config = LESSON.settings[world.settings]
+    run = Run.start(LESSON, world, config, seed=seed, device="cpu")
+    progress = tqdm(LESSON.train(run), total=config.iterations, desc=f"SFT, {world.title}")
+    for record in progress:
+        progress.set_postfix(loss=f"{record['loss']:.3f}")
+    run.keep(folder)
+    made = {
+        "command": f"python -m lessons.models {name}",
+        "seed": seed,
+        "seconds": round(run.seconds, 1),
+        "config": asdict(config),
+        "machine": machine(),
+        "loss": record["loss"],
+        "gold": world.gold(run.network, seed=TRUTH_SEED + seed, reference=run.network),
+    }
+    (folder / "made.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    return made
+
+
+def main(names: Annotated[tuple[str, ...], tyro.conf.Positional] = tuple(FOLDERS), out: Path = WORLDS) -> None:
+    """Make the references of the named worlds.
+
+    Args:
+        names: language, cartpole, sums; none named: all.
+        out: Folder whose worlds' models are written.
+    """
+    try:
+        use_machine("cpu", 1)
+        for name in names:
+            check_choice("names", name, FOLDERS)
+            print(json.dumps(make(name, out / FOLDERS[name]), indent=2))
+    except RLCoreError as error:
+        plainly(error)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
