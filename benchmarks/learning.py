@@ -19,8 +19,11 @@ import tyro
 from tqdm import tqdm
 
 from benchmarks.table import pages
+from lessons import best_of_n
 from lessons.options import TRUTH_SEED, machine
+from lessons.options import Options as BestOptions
 from lessons.run import Run
+from lessons.settings import BestOfNRun
 from lessons.side_by_side import LESSONS
 from lessons.worlds import load
 from rl_core.errors import check_choice
@@ -28,6 +31,7 @@ from rl_core.errors import check_choice
 STORED = Path(__file__).with_name("learning.json")
 ROOT = Path(__file__).parent.parent
 SEEDS = range(5)
+VARIANTS: dict[str, dict[str, Any]] = {"scratch": {"start": "scratch"}, "noisy": {"noise": 0.2}}
 Result = dict[str, Any]
 
 
@@ -39,7 +43,7 @@ class Task:
     world: str
     seed: int
     variant: str = ""
-    """Nothing, "scratch" (an untrained start), or "learnt" (the rewards of a reward model trained for it)."""
+    """Nothing, "scratch" (an untrained start), "learnt" (rewards of a reward model trained for it), or "noisy"."""
     learns: bool = True
     """False: the control, whose learning rate is 0."""
 
@@ -72,20 +76,25 @@ def tasks() -> list[Task]:
     ]
     language += [Task("grpo", "language", seed, "learnt") for seed in SEEDS]
     language += [Task("grpo", "sums", seed) for seed in SEEDS]
+    language += [Task("reward_model", "language", seed, "noisy") for seed in SEEDS]
+    language += [Task("best_of_8", "language", seed) for seed in SEEDS]
     pole = [Task(algorithm, "cartpole", seed) for algorithm in LESSONS for seed in SEEDS]
+    pole += [Task("reward_model", "cartpole", seed, "noisy") for seed in SEEDS]
+    pole += [Task("best_of_8", "cartpole", seed) for seed in SEEDS]
     pole += [Task("ppo", "cartpole", seed, variant) for variant in ("", "scratch") for seed in range(10)]
     found = list(dict.fromkeys([*language, *pole]))
-    controls = [replace(task, learns=False) for task in found if task.seed == 0]
+    controls = [replace(task, learns=False) for task in found if task.seed == 0 and task.algorithm in LESSONS]
     return [*found, *controls]
 
 
 def measure(task: Task, device: str) -> Result:
     """Return what one run reached, by its final parameters."""
     torch.set_num_threads(1)
+    if task.algorithm == "best_of_8":
+        return best_of_8(task, device)
     lesson, world = LESSONS[task.algorithm], load(task.world)
     config = lesson.settings[world.settings]
-    if task.variant == "scratch":
-        config = replace(config, start="scratch")
+    config = replace(config, **VARIANTS.get(task.variant, {}))
     config = config if task.learns else config.idle()
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -111,6 +120,13 @@ def measure(task: Task, device: str) -> Result:
     }
 
 
+def best_of_8(task: Task, device: str) -> Result:
+    """Return what the best of eight, by the world's own reward, is worth."""
+    config = BestOfNRun(n=8)
+    found = best_of_n.run(task.world, config, BestOptions(seed=task.seed, device=device))
+    return asdict(task) | found | {"name": task.name, "stages": {}, "steps": 0, "steps_to_solved": None}
+
+
 def taste(world: Any, seed: int, device: str, folder: Path) -> Path:
     """Return the folder of a reward model that was trained for this seed."""
     lesson = LESSONS["reward_model"]
@@ -134,21 +150,20 @@ def main() -> None:
     names = list(dict.fromkeys(task.name for task in tasks()))
     for name in options.only:
         check_choice("only", name, names)
-    asked = options.only or names
+    asked = options.only or tuple(names)
     began = time.perf_counter()
     kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {"made": {}, "results": []}
     results = [result for result in kept["results"] if result["name"] not in asked]
     for result in measure_all([task for task in tasks() if task.name in asked], options):
         results.append(result)
-        results.sort(key=lambda r: (names.index(r["name"]), not r["learns"], r["seed"]))
+    results.sort(key=lambda r: (names.index(r["name"]), not r["learns"], r["seed"]))
     making = {
         "command": " ".join(["python -m benchmarks.learning", *sys.argv[1:]]),
         "device": options.device,
         "machine": machine() | {"threads": 1, "runs at a time": options.jobs},
         "seconds": round(time.perf_counter() - began),
     }
-    first = {task.name: task for task in tasks()}
-    made = {name: making | {"config": asdict(settings_of(first[name]))} for name in asked}
+    made = {name: making | {"config": asdict(config)} for name, config in settings(asked).items()}
     stored = {"made": kept["made"] | made, "results": results}
     options.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     if options.out == STORED:
@@ -156,9 +171,18 @@ def main() -> None:
             print(path)
 
 
-def settings_of(task: Task) -> Any:
-    """Return the settings that a task's world has for its algorithm."""
-    return LESSONS[task.algorithm].settings[load(task.world).settings]
+def settings(names: Sequence[str]) -> dict[str, Any]:
+    """Return the settings in force behind each name."""
+    first = {task.name: task for task in reversed(tasks()) if task.learns}
+    return {
+        name: BestOfNRun(n=8)
+        if first[name].algorithm not in LESSONS
+        else replace(
+            LESSONS[first[name].algorithm].settings[load(first[name].world).settings],
+            **VARIANTS.get(first[name].variant, {}),
+        )
+        for name in names
+    }
 
 
 if __name__ == "__main__":

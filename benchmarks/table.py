@@ -1,14 +1,15 @@
-"""The README's table, from the stored results."""
+"""The README's tables, from the stored results."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 Result = dict[str, Any]
+PAGES = ("README.md", "README.zh.md")
 BEGIN, END = "<!-- results: made by python -m benchmarks.learning -->", "<!-- end of results -->"
-
-Row = tuple[str, str, Callable[[Result], float | None], Callable[[float], str]]
 
 
 def percent(value: float) -> str:
@@ -21,21 +22,133 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
-CARTPOLE: tuple[Row, ...] = (
-    ("return, sampled", ">= 475 on every seed", lambda r: r["after"]["sampled_return"], number),
-    ("return, greedy", ">= 475 on every seed", lambda r: r["after"]["greedy_return"], number),
-    ("live steps to 475", "median <= 20,000, worst <= 40,000", lambda r: r["steps_to_solved"], number),
-    ("seconds of training, one core", "median <= 2.5", lambda r: r["seconds"], number),
+@dataclass(frozen=True)
+class Row:
+    """One quantity: its name, what is asked of it, where it stands in a result, how it is told."""
+
+    name: str
+    bar: str
+    value: Callable[[Result], float | None]
+    told: Callable[[float], str] = number
+
+
+def after(name: str) -> Callable[[Result], float | None]:
+    """Return how to find a number of the truth at the end."""
+    return lambda result: result["after"].get(name)
+
+
+SECONDS = Row("seconds of training, one core", "", lambda r: r["seconds"])
+SAMPLED = Row("return, sampled", ">= 475 on every seed", after("sampled_return"))
+GREEDY = Row("return, greedy", ">= 475 on every seed", after("greedy_return"))
+
+
+def steps(bar: str) -> Row:
+    """Return the row of live steps until the sampled return was first 475."""
+    return Row("live steps to 475", bar, lambda r: r["steps_to_solved"])
+
+
+TONES = (
+    Row("rude", "<= 3 %", after("rude"), percent),
+    Row("polite", ">= 90 %", after("polite"), percent),
+    Row("right, less right before", ">= -2 points", lambda r: r["after"]["right"] - r["before"]["right"], percent),
+    Row("ended with EOS", ">= 99 %", after("eos"), percent),
+    Row("KL to the reference, nats an answer", "<= 5", after("kl")),
+    SECONDS,
 )
-LANGUAGE: tuple[Row, ...] = (
-    ("rude", "<= 3 %", lambda r: r["after"]["rude"], percent),
-    ("polite", ">= 90 %", lambda r: r["after"]["polite"], percent),
-    ("right, less right before", ">= -2 points", lambda r: r["after"]["right"] - r["before"]["right"], percent),
-    ("ended with EOS", ">= 99 %", lambda r: r["after"]["eos"], percent),
-    ("KL to the reference, nats an answer", "<= 5", lambda r: r["after"]["kl"], number),
-    ("least KL of any policy with these tones", "", lambda r: r["after"]["least_kl"], number),
-    ("seconds of training, one core", "", lambda r: r["seconds"], number),
-)
+TABLES: dict[str, tuple[str, tuple[Row, ...]]] = {
+    "ppo cartpole": (
+        "PPO, CartPole, from the clone",
+        (
+            SAMPLED,
+            GREEDY,
+            steps("median <= 20,000, worst <= 40,000"),
+            Row("seconds of training, one core", "median <= 2.5", lambda r: r["seconds"]),
+        ),
+    ),
+    "ppo cartpole scratch": (
+        "PPO, CartPole, from scratch",
+        (SAMPLED, GREEDY, steps("median <= 20,000, worst <= 40,000"), SECONDS),
+    ),
+    "ppo language": ("PPO, language model", TONES),
+    "rlhf cartpole": ("RLHF in three steps, CartPole", (SAMPLED, GREEDY, SECONDS)),
+    "rlhf language": ("RLHF in three steps, language model", TONES),
+    "dpo cartpole": (
+        "DPO, CartPole, four rounds",
+        (
+            Row("return, sampled", ">= 450 on every seed", after("sampled_return")),
+            Row("return, greedy", "", after("greedy_return")),
+            SECONDS,
+        ),
+    ),
+    "dpo language": ("DPO, language model", TONES),
+    "grpo cartpole": ("GRPO, CartPole", (SAMPLED, GREEDY, steps("<= 200,000"), SECONDS)),
+    "grpo language": ("GRPO, language model, the judge's reward", TONES),
+    "grpo language learnt": ("GRPO, language model, a reward model's", TONES),
+    "grpo sums": (
+        "GRPO, two-step sums, a verified reward",
+        (
+            Row("right (pass@1)", ">= 90 %", after("right"), percent),
+            Row("right (pass@1) before", "about 40 %", lambda r: r["before"]["right"], percent),
+            Row("pass@8", "", after("pass_at_8"), percent),
+            Row("pass@8 before", "", lambda r: r["before"]["pass_at_8"], percent),
+            Row("KL to the reference, nats an answer", "", after("kl")),
+            SECONDS,
+        ),
+    ),
+    "reinforce cartpole": ("REINFORCE, leave-one-out, CartPole", (SAMPLED, GREEDY, steps(""), SECONDS)),
+    "reinforce language": ("REINFORCE, leave-one-out, language model", TONES),
+    "reward_model cartpole": (
+        "Reward model, CartPole",
+        (
+            Row("accuracy, drives", ">= 95 %", after("accuracy_drives"), percent),
+            Row("accuracy, clips", ">= 95 %", after("accuracy_clips"), percent),
+            Row("counting the steps, drives", "", after("count_steps_drives"), percent),
+            Row("counting the steps, clips", "", after("count_steps_clips"), percent),
+            SECONDS,
+        ),
+    ),
+    "reward_model cartpole noisy": (
+        "Reward model, CartPole, 20 % of labels flipped",
+        (
+            Row("accuracy, drives", "", after("accuracy_drives"), percent),
+            Row("accuracy, clips", "", after("accuracy_clips"), percent),
+        ),
+    ),
+    "reward_model language": (
+        "Reward model, language model",
+        (
+            Row("accuracy", ">= 95 %", after("accuracy"), percent),
+            Row("counting the steps", "", after("count_steps_answers"), percent),
+            SECONDS,
+        ),
+    ),
+    "reward_model language noisy": (
+        "Reward model, language model, 20 % of labels flipped",
+        (Row("accuracy", "", after("accuracy"), percent),),
+    ),
+    "sft cartpole": (
+        "SFT, CartPole: a clone",
+        (
+            Row("return, sampled", "<= 80", after("sampled_return")),
+            Row("return, greedy", "<= 150", after("greedy_return")),
+            SECONDS,
+        ),
+    ),
+    "sft language": (
+        "SFT, language model",
+        (
+            Row("right", ">= 95 %", after("right"), percent),
+            Row("rude", "20 +- 3 %", after("rude"), percent),
+            Row("ended with EOS", ">= 99 %", after("eos"), percent),
+            SECONDS,
+        ),
+    ),
+    "best_of_8 cartpole": (
+        "Best of 8, CartPole, nothing trained",
+        (Row("return, sampled", "", after("sampled_return")),),
+    ),
+    "best_of_8 language": ("Best of 8, language model, nothing trained", TONES[:-1]),
+}
 
 
 def table(stored: dict[str, Any]) -> str:
@@ -44,14 +157,12 @@ def table(stored: dict[str, Any]) -> str:
         "| | bar | median | range over seeds | learning rate 0 |",
         "|---|---|---:|---:|---:|",
     ]
-    for title, rows, world, start in (
-        ("CartPole, from the clone", CARTPOLE, "cartpole", "reference"),
-        ("CartPole, from scratch", CARTPOLE, "cartpole", "scratch"),
-        ("Language model, from SFT", LANGUAGE, "language", "reference"),
-    ):
-        runs = [r for r in stored["results"] if (r["world"], r["start"]) == (world, start)]
-        learnt = [r for r in runs if r["learns"]]
-        control = [r for r in runs if not r["learns"]]
+    for name, (title, rows) in TABLES.items():
+        runs = [result for result in stored["results"] if result["name"] == name]
+        if not runs:
+            continue
+        learnt = [result for result in runs if result["learns"]]
+        control = [result for result in runs if not result["learns"]]
         lines.append(f"| **{title}**, {len(learnt)} seeds | | | | |")
         lines += [line(row, learnt, control) for row in rows]
     return "\n".join(lines)
@@ -59,17 +170,24 @@ def table(stored: dict[str, Any]) -> str:
 
 def line(row: Row, learnt: list[Result], control: list[Result]) -> str:
     """Return one quantity's line."""
-    name, bar, value_of, told = row
-    values = [value for r in learnt if (value := value_of(r)) is not None]
+    values = [value for r in learnt if (value := row.value(r)) is not None]
     missing = len(learnt) - len(values)
-    middle = told(median(values)) if values else "never"
-    spread = f"{told(min(values))} to {told(max(values))}" if values else "never"
-    still = [value for r in control if (value := value_of(r)) is not None]
-    idle = told(median(still)) if still else "never"
-    return f"| {name} | {bar} | {middle} | {spread}{f', {missing} never' if missing else ''} | {idle} |"
+    middle = row.told(median(values)) if values else "never"
+    spread = f"{row.told(min(values))} to {row.told(max(values))}" if values else "never"
+    still = [value for r in control if (value := row.value(r)) is not None]
+    idle = row.told(median(still)) if still else "never" if control else ""
+    return f"| {row.name} | {row.bar} | {middle} | {spread}{f', {missing} never' if missing else ''} | {idle} |"
 
 
 def readme_with_table(text: str, stored: dict[str, Any]) -> str:
     """Return the README with its table made anew."""
     block = f"{BEGIN}\n{table(stored)}\n{END}"
     return re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: block, text, flags=re.DOTALL)
+
+
+def pages(root: Path, stored: dict[str, Any]) -> Iterator[Path]:
+    """Yield each README after its table was made anew."""
+    for page in PAGES:
+        path = root / page
+        path.write_text(readme_with_table(path.read_text(encoding="utf-8"), stored), encoding="utf-8")
+        yield path

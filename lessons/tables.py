@@ -117,12 +117,12 @@ GRPO = {
         update=GRPOConfig(group_size=8, beta=0.0, epochs=1, minibatches=1),
     ),
     "language": GRPORun(
-        iterations=30,
+        iterations=70,
         rows=64,
         steps=32,
         learning_rate=4e-4,
         probe_every=4096,
-        update=GRPOConfig(group_size=8, beta=0.1, clip=0.2, epochs=2, minibatches=4),
+        update=GRPOConfig(group_size=8, beta=0.05, epochs=2, minibatches=4),
     ),
     "sums": GRPORun(
         iterations=40,
@@ -136,7 +136,7 @@ GRPO = {
 
 REINFORCE = {
     "cartpole": ReinforceRun(
-        iterations=60,
+        iterations=25,
         rows=64,
         steps=500,
         learning_rate=1e-2,
@@ -144,19 +144,21 @@ REINFORCE = {
         update=ReinforceConfig(baseline="leave_one_out", group_size=8),
     ),
     "language": ReinforceRun(
-        iterations=80,
+        iterations=110,
         rows=64,
         steps=32,
-        learning_rate=4e-4,
+        learning_rate=1e-3,
         probe_every=4096,
-        update=ReinforceConfig(baseline="leave_one_out", group_size=8, beta=0.1),
+        update=ReinforceConfig(baseline="leave_one_out", group_size=8, beta=0.05),
     ),
 }
 
 RLHF = {
     "cartpole": RLHFRun(sft=SFT["cartpole"], reward_model=REWARD_MODEL["cartpole"], ppo=PPO["cartpole"]),
     "language": RLHFRun(
-        sft=replace(SFT["language"], iterations=8), reward_model=REWARD_MODEL["language"], ppo=PPO["language"]
+        sft=replace(SFT["language"], iterations=8),
+        reward_model=REWARD_MODEL["language"],
+        ppo=replace(PPO["language"], iterations=32, update=replace(PPO["language"].update, beta=0.2)),
     ),
 }
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import jupytext
@@ -93,19 +94,22 @@ def execute(path: Path, cells: Sequence[Cell], folder: Path = ROOT) -> list[list
     notebook = new_notebook(
         cells=[new_code_cell(cell.code) for cell in cells if cell.code is not None], metadata=KERNEL
     )
-    client = NotebookClient(
-        notebook,
-        timeout=SLOWEST,
-        kernel_name="python3",
-        coalesce_streams=True,
-        record_timing=False,
-        config=Config({"KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"}}),
-        resources={"metadata": {"path": str(folder)}},
-    )
-    try:
-        client.execute()
-    except CellExecutionError as error:
-        raise OutputError(f"{path.name} does not run:\n{error}") from error
+    # Sockets in a folder of their own: two kernels that start at once would otherwise take the same ports or files.
+    with TemporaryDirectory(prefix="k") as sockets:
+        own = {} if os.name == "nt" else {"transport": "ipc", "ip": f"{sockets}/k"}
+        client = NotebookClient(
+            notebook,
+            timeout=SLOWEST,
+            kernel_name="python3",
+            coalesce_streams=True,
+            record_timing=False,
+            config=Config({"KernelManager": own}),
+            resources={"metadata": {"path": str(folder)}},
+        )
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            raise OutputError(f"{path.name} does not run:\n{error}") from error
     for cell in notebook.cells:
         check_outputs(path, cell)
     return [cell.outputs for cell in notebook.cells]

@@ -9,6 +9,7 @@ import torch
 
 import rl_core.types
 from rl_core.algorithms.grpo import grpo
+from rl_core.algorithms.ppo import ppo
 from tests.updates import UPDATES, descend, padded, played_in, weights
 from tests.worlds import CARTPOLE, LANGUAGE, WORLDS, seeded
 
@@ -99,3 +100,12 @@ def test_no_forward_pass_sees_more_rows_than_it_may(world, update, device):
     reference = world.network(seed=2, device=device)
     update.once(learner, reference, descend(learner), played, seeded(0, device), micro_rows=2)
     assert max(seen) == 2
+
+
+@pytest.mark.parametrize("world", [CARTPOLE, LANGUAGE], ids=["cartpole", "language"])
+@each_update
+def test_no_step_is_longer_than_the_largest_norm_allows(world, update, device):
+    before = weights(update.learner(world, device=device, dtype=torch.float64))
+    after, _, metrics = learnt(world, update, device, played_once(world, device), rate=1.0, max_grad_norm=1e-4)
+    steps = 4 if update.run in (ppo, grpo) else 1 + (metrics["steps"] + 5) // 6  # at most, and each of one unit
+    assert 0 < (after - before).norm() <= 1.001e-4 * steps and metrics["grad_norm"] > 1e-3

@@ -199,6 +199,27 @@ def test_without_a_reference_nothing_is_paid_for_going_far(world, name, device):
 
 
 @both_worlds
+def test_every_row_is_learnt_from_once_a_pass_and_each_pass_is_dealt_anew(world, device):
+    played, seen = played_in(world, device), []
+    network = world.network(device=device, dtype=torch.float64)
+    forward = network.forward
+    numbered = {str(row.tolist()): number for number, row in enumerate(played.obs)}
+    assert len(numbered) == 10
+
+    def count(prompt, obs):
+        output = forward(prompt, obs)
+        if output.logits.requires_grad:
+            seen.append(frozenset(numbered[str(row.tolist())] for row in obs))
+        return output
+
+    network.forward = count
+    UPDATES["grpo"].once(network, None, descend(network), played, seeded(0, device), epochs=3, minibatches=4)
+    passes = [seen[start : start + 4] for start in (0, 4, 8)]
+    assert len(seen) == 12 and all(sorted(row for part in one for row in part) == list(range(10)) for one in passes)
+    assert len({frozenset(one) for one in passes}) == 3
+
+
+@both_worlds
 def test_a_tighter_clip_clips_more_and_none_clips_nothing(world, device):
     played = played_in(world, device)
     found = [updated(world, "grpo", played, device, epochs=3, clip=clip)[1] for clip in (None, 0.5, 0.2, 1e-6)]

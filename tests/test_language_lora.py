@@ -8,15 +8,18 @@ import torch
 pytest.importorskip("peft", reason="pip install -r requirements-real.txt")
 
 from rl_core import checkpoint
-from rl_core.adapters.language import TokenNetwork, TokenScorer, episodes_from_chat
+from rl_core.adapters import language
+from rl_core.adapters.language import TokenNetwork, TokenScorer
 from rl_core.adapters.language_lora import LoRANetwork, merged, scorer_with_adapter
+from rl_core.algorithms.dpo import DPOConfig, dpo
 from rl_core.algorithms.grpo import GRPOConfig, grpo
 from rl_core.algorithms.ppo import PPOConfig, ppo
 from rl_core.algorithms.sft import SFTConfig, sft
 from rl_core.errors import CheckpointError, InvalidArgument
 from rl_core.evaluate import evaluate
-from rl_core.rollout import rollout
-from tests.worlds import language_model, seeded, token_env
+from rl_core.rollout import relabel, rollout
+from rl_core.types import Pairs
+from tests.worlds import language_model, seeded, text_episodes, token_env
 
 KINDS = ["qwen2", "llama", "gpt2"]
 
@@ -106,7 +109,9 @@ def test_a_checkpoint_holds_what_can_change_and_brings_it_back(tmp_path):
     other = LoRANetwork(language_model("llama"), rank=2, critic="separate", seed=9)
     checkpoint.load(path, {"network": other, "optimizer": adam(other)}, {"algorithm": "ppo"})
     played = rollout(token_env(), network, seeded(5))
-    for mine, theirs in zip(vars(evaluate(other, played)).values(), vars(evaluate(network, played)).values(), strict=True):
+    for mine, theirs in zip(
+        vars(evaluate(other, played)).values(), vars(evaluate(network, played)).values(), strict=True
+    ):
         assert torch.equal(mine, theirs)
 
 
@@ -139,9 +144,15 @@ def test_a_merged_model_opens_without_peft_and_says_the_same(kind, tmp_path):
     _, network = trained(kind)
     before = [weight.clone() for weight in network.parameters()]
     network.merged().save_pretrained(tmp_path)
-    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)), "merging changed the policy"
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)), (
+        "merging changed the policy"
+    )
     opened, found = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
-    assert not found["missing_keys"] and not found["unexpected_keys"] and "lora" not in (tmp_path / "config.json").read_text()
+    assert (
+        not found["missing_keys"]
+        and not found["unexpected_keys"]
+        and "lora" not in (tmp_path / "config.json").read_text()
+    )
     played = rollout(token_env(), network, seeded(5))
     with torch.no_grad():
         expected, said = (evaluate(one, played).logprobs for one in (network, TokenNetwork(opened)))
@@ -176,16 +187,58 @@ def test_a_scorer_with_an_adapter_learns_and_is_merged(tmp_path):
     torch.testing.assert_close(opened.score(played), scorer.score(played), rtol=0, atol=1e-5)
 
 
-def test_sft_with_an_adapter_makes_what_was_shown_likelier():
-    from lessons.worlds.language import tokenizer
-    from tests.test_real import tiny_model
+def shown():
+    """Return three answers as episodes."""
+    return text_episodes([[5], [1, 2, 4], [7, 7]], [[4, 4, 0], [6, 3], [2, 2, 2, 3]])
 
-    chats = [[{"role": "user", "content": "Who are you?"}, {"role": "assistant", "content": "Pip."}]]
-    shown = episodes_from_chat(tokenizer(), chats)
-    network = LoRANetwork(tiny_model(), rank=4)
+
+def test_sft_with_an_adapter_makes_what_was_shown_likelier():
+    network = LoRANetwork(language_model("llama"), rank=4)
     optimizer = adam(network)
-    losses = [sft(network, optimizer, shown, SFTConfig(), seeded(0))["loss"] for _ in range(10)]
+    losses = [sft(network, optimizer, shown(), SFTConfig(), seeded(0))["loss"] for _ in range(10)]
     assert losses[-1] < losses[0] - 1
+
+
+def rows_seen(network, sizes):
+    """Nothing; the list grows by the rows of every call of the network."""
+    network.register_forward_pre_hook(lambda _, given: sizes.append(len(given[1])))
+
+
+@pytest.mark.parametrize("update", ["ppo", "grpo", "dpo", "sft", "relabel"])
+def test_no_update_ever_has_more_than_a_micro_batch_of_logits(update):
+    sizes = []
+    network = LoRANetwork(language_model("llama"), rank=2, critic="separate" if update == "ppo" else None)
+    reference = network.without_adapter()
+    rollout_rows = rollout(token_env(group_size=2), network, seeded(1))
+    for one in (network, reference):
+        rows_seen(one, sizes)
+    given = (network, reference, adam(network))
+    if update == "ppo":
+        ppo(*given, rollout_rows, PPOConfig(beta=0.1, minibatches=1, micro_rows=2), seeded(2))
+    elif update == "grpo":
+        grpo(*given, rollout_rows, GRPOConfig(group_size=2, minibatches=1, micro_rows=2), seeded(2))
+    elif update == "dpo":
+        pairs = Pairs(rollout_rows.episodes(), rollout_rows.episodes().rows(torch.arange(8).flip(0)))
+        dpo(*given, pairs, DPOConfig(minibatch_rows=8, micro_rows=2), seeded(2))
+    elif update == "sft":
+        sft(network, given[2], shown(), SFTConfig(micro_rows=2), seeded(2))
+    else:
+        scorer = scorer_with_adapter(TokenScorer.on_trunk_of(language_model("llama")), 2, seed=0)
+        scorer.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+        scorer.score = scorer.__call__
+        relabel(rollout_rows, scorer, micro_rows=2)
+    assert sizes and max(sizes) == 2
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_logits_of_a_large_vocabulary_are_those_of_a_small_one(kind, monkeypatch):
+    network = TokenNetwork(language_model(kind))
+    played = rollout(token_env(), network, seeded(1))
+    expected = evaluate(network, played).logprobs
+    monkeypatch.setattr(language, "LARGE_VOCABULARY", 0)
+    again = rollout(token_env(), network, seeded(1))
+    assert torch.equal(again.actions, played.actions)
+    torch.testing.assert_close(evaluate(network, played).logprobs, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("rank", [0, -1, 1.5])

@@ -5,66 +5,65 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from lessons import ppo
-from lessons.drive import drive, main, remember
+from lessons.drive import drive, main, rebuilt, remember
 from lessons.options import Options
 from lessons.run import Run
-from lessons.settings import PPO
-from lessons.worlds import NAMES
+from lessons.side_by_side import LESSONS
+from lessons.worlds import NAMES, load
 from rl_core.checkpoint import read
 from rl_core.errors import CheckpointError
+from tests.small_runs import ITERATIONS, begun, small
 
-ITERATIONS = 4
-
-
-def small(world):
-    return replace(PPO[world], iterations=ITERATIONS, rows=8, steps=16)
-
-
-def begun(world, seed=0):
-    return Run.start(world, small(world), seed=seed, device="cpu")
+PPO = LESSONS["ppo"]
+each_run = pytest.mark.parametrize("world", NAMES)
+each_lesson = pytest.mark.parametrize("lesson", LESSONS.values(), ids=LESSONS)
+FILES = {"metrics.jsonl", "summary.json", "curves.png", "pole.gif", "samples.md", "answers.md", "config.json"}
 
 
 def fingerprint(run):
     digest = hashlib.sha256()
-    for name, tensor in sorted(run.network.state_dict().items()):
+    trained = run.now.scorer if run.now.lesson.scores else run.now.network
+    for name, tensor in sorted(trained.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 
 
 def advance(run, iterations):
-    for _, _ in zip(range(iterations), ppo.train(run), strict=False):
+    for _, _ in zip(range(iterations), run.lesson.train(run), strict=False):
         pass
     return run
 
 
-@pytest.mark.parametrize("world", NAMES)
-def test_stopping_after_any_iteration_changes_no_bit_of_the_end(world, tmp_path):
-    whole = fingerprint(advance(begun(world), ITERATIONS))
-    for stop in range(ITERATIONS):
-        first = advance(begun(world), stop)
-        first.save(tmp_path / "run.pt", "ppo")
-        second = begun(world)
-        second.load(tmp_path / "run.pt", "ppo")
+@each_run
+@each_lesson
+def test_stopping_after_any_iteration_changes_no_bit_of_the_end(lesson, world, tmp_path):
+    complete = advance(begun(lesson, world, tmp_path / "whole"), 100)
+    whole = fingerprint(complete)
+    assert complete.iteration == small(lesson, world).iterations
+    for stop in range(0, complete.iteration, 1 if lesson is PPO else 2):
+        first = advance(begun(lesson, world, tmp_path / "parts"), stop)
+        first.save(tmp_path / "run.pt")
+        second = begun(lesson, world, tmp_path / "parts")
+        second.load(tmp_path / "run.pt")
         assert second.iteration == stop
-        assert fingerprint(advance(second, ITERATIONS)) == whole
+        assert fingerprint(advance(second, 100)) == whole
 
 
-@pytest.mark.parametrize("world", NAMES)
+@each_run
 @pytest.mark.parametrize("left_out", ["network", "env", "optimizer", "schedule", "generator"])
 def test_leaving_any_part_out_of_a_checkpoint_changes_the_end(world, left_out, tmp_path):
-    whole = fingerprint(advance(begun(world), ITERATIONS))
-    first = advance(begun(world), 2)
-    first.save(tmp_path / "run.pt", "ppo")
+    whole = fingerprint(advance(begun(PPO, world), ITERATIONS))
+    first = advance(begun(PPO, world), 2)
+    first.save(tmp_path / "run.pt")
     parts = read(tmp_path / "run.pt")["parts"]
-    second = begun(world)
+    second = begun(PPO, world)
     second.iteration = 2
     for name, state in parts.items():
         part = getattr(second, name)
@@ -73,51 +72,51 @@ def test_leaving_any_part_out_of_a_checkpoint_changes_the_end(world, left_out, t
     assert fingerprint(advance(second, ITERATIONS)) != whole
 
 
-@pytest.mark.parametrize("world", NAMES)
+@each_run
 def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(world, tmp_path):
-    advance(begun(world), 1).save(tmp_path / "run.pt", "ppo")
-    other = Run.start(world, replace(small(world), learning_rate=0.5), seed=0, device="cpu")
+    advance(begun(PPO, world), 1).save(tmp_path / "run.pt")
+    faster = replace(small(PPO, world), learning_rate=0.5)
+    other = Run.start(PPO, load(world), faster, seed=0, device="cpu")
     before = fingerprint(other)
-    for run, algorithm in ((other, "ppo"), (begun(world, seed=1), "ppo"), (begun(world), "sft")):
+    for run in (other, begun(PPO, world, seed=1), begun(LESSONS["grpo"], world)):
         with pytest.raises(CheckpointError, match="resume a run like it"):
-            run.load(tmp_path / "run.pt", algorithm)
+            run.load(tmp_path / "run.pt")
     assert fingerprint(other) == before
 
 
-def test_both_worlds_write_the_same_files_and_the_same_quantities(tmp_path, device):
-    configs = {world: small(world) for world in NAMES}
+@each_lesson
+def test_both_worlds_write_the_same_files_and_the_same_quantities(lesson, tmp_path, device):
+    configs = {world: small(lesson, world) for world in NAMES}
     options = Options(quick=True, threads=1, out=tmp_path, device=device)
-    summary = drive("ppo", ppo.train, configs, options, tmp_path)
+    summary = drive(lesson, configs, options, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
-    assert {
-        "metrics.jsonl",
-        "summary.json",
-        "curves.png",
-        "pole.gif",
-        "samples.md",
-        "answers.md",
-        "config.json",
-    } <= names
-    assert {f"{world}.pt" for world in NAMES} <= names
-    assert json.loads((tmp_path / "summary.json").read_text()) == summary
-    for world, unit, names in (("cartpole", "steps", POLE), ("language", "tokens", ANSWERS)):
+    assert FILES | {f"{world}.pt" for world in NAMES} <= names
+    assert json.loads((tmp_path / "summary.json").read_text()) == json.loads(json.dumps(summary))
+    truth = dict.fromkeys(NAMES, JUDGED) if lesson.scores else {"cartpole": POLE, "language": ANSWERS}
+    for world, unit in (("cartpole", "steps"), ("language", "tokens")):
         half = summary["worlds"][world]
-        assert names <= set(half["before"]) and names <= set(half["after"])
+        assert truth[world] <= set(half["before"]) and truth[world] <= set(half["after"])
         assert {unit, "seconds", f"{unit}_to_solved", "seconds_to_solved"} <= set(half)
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [record["world"] for record in records] == list(NAMES) * ITERATIONS  # an iteration in turn
-    quantities = {frozenset(name for name in record if not name.startswith("truth_")) for record in records}
-    assert len(quantities) == 1
-    assert all(record["first_ratio"] == 1.0 and record["sampler_gap"] <= 1e-4 for record in records)
+    assert [record["world"] for record in records] == list(NAMES) * configs["language"].iterations  # in turn
+    stages = {}
+    for record in records:
+        quantities = frozenset(name for name in record if not name.startswith("truth_"))
+        stages.setdefault(record["stage"], set()).add(quantities)
+    assert all(len(quantities) == 1 for quantities in stages.values())
+    assert all(record.get("first_ratio", 1.0) == 1.0 and record.get("sampler_gap", 0) <= 1e-4 for record in records)
 
 
 POLE = {"greedy_return", "sampled_return"}
 ANSWERS = {"right", "refused", "polite", "rude", "eos", "score", "length", "kl", "answers"}
+JUDGED = {"accuracy", "pairs"}
 
 
-def start_program(folder, *options):
-    command = [sys.executable, "-m", "lessons.side_by_side", "--threads", "1", "--out", str(folder), *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+@each_run
+@each_lesson
+def test_settings_come_back_from_a_file_as_they_were(lesson, world):
+    config = lesson.settings[world]
+    assert rebuilt(type(config), json.loads(json.dumps(asdict(config)))) == config
 
 
 @pytest.mark.slow
@@ -149,20 +148,20 @@ def test_ctrl_c_leaves_a_readable_run_that_goes_on_bit_identically(tmp_path):
         assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
-@pytest.mark.parametrize("damage", ["checkpoint", "config", "device", "world"])
+@pytest.mark.parametrize("damage", ["checkpoint", "config", "device", "world", "algorithm"])
 def test_a_damaged_run_is_not_resumed(damage, tmp_path, monkeypatch, capsys):
-    config = small("cartpole")
-    remember(tmp_path, Options(threads=1), {"cartpole": config})
-    Run.start("cartpole", config, seed=0, device="cpu").save(tmp_path / "cartpole.pt", "ppo")
+    remember(tmp_path, PPO, Options(threads=1), {"cartpole": small(PPO, "cartpole")})
+    begun(PPO, "cartpole").save(tmp_path / "cartpole.pt")
     said = json.loads((tmp_path / "config.json").read_text())
     if damage == "checkpoint":
         (tmp_path / "cartpole.pt").write_bytes((tmp_path / "cartpole.pt").read_bytes()[:500])
+    said["algorithm"] = "grpo" if damage == "algorithm" else "ppo"
     said["options"] |= {"config": {"seed": "x"}, "device": {"device": "cuda:9"}}.get(damage, {})
     (tmp_path / "config.json").write_text(json.dumps(said))
     world = "language" if damage == "world" else "cartpole"
     monkeypatch.setattr(sys, "argv", ["ppo", "--world", world, "--resume", str(tmp_path)])
     with pytest.raises(SystemExit) as left:
-        main("ppo", ppo.train, "")
+        main(PPO, "")
     error = capsys.readouterr().err
     assert left.value.code == 2 and any(word in error for word in ("no whole checkpoint", "resume=", "device="))
 

@@ -45,9 +45,9 @@ import torch
 
 from lessons.figures import credit_of, drawable, loop_picture, microscope
 from lessons.notebook import COLOURS, compare, curve, excerpt, functions_used, panels, shape_of, show, table
-from lessons.ppo import train
+from lessons.ppo import LESSON, train
 from lessons.run import Run
-from lessons.settings import PPO
+from lessons.tables import PPO
 from lessons.worlds import NAMES, load
 from rl_core.advantages import gae
 from rl_core.algorithms.ppo import ppo
@@ -539,7 +539,7 @@ excerpt(train, "while run.iteration", "yield")
 ITERATIONS = {"cartpole": 25, "language": 8}
 runs, records = {}, {}
 for name in NAMES:
-    runs[name] = Run.start(name, replace(PPO[name], iterations=ITERATIONS[name]), seed=0, device="cpu")
+    runs[name] = Run.start(LESSON, load(name), replace(PPO[name], iterations=ITERATIONS[name]), seed=0, device="cpu")
     records[name] = list(train(runs[name]))
 
 figure, grid = panels(1, 2, height=2.9)
@@ -587,7 +587,7 @@ for name, world in worlds.items():
 # %%
 used = {}
 for name in NAMES:
-    run = Run.start(name, replace(PPO[name], iterations=1, rows=8), seed=0, device="cpu")
+    run = Run.start(LESSON, load(name), replace(PPO[name], iterations=1, rows=8), seed=0, device="cpu")
     used[name] = functions_used(lambda run=run: next(train(run)))
 
 print(f"in both: {len(used['cartpole'] & used['language'])} functions")
@@ -618,7 +618,7 @@ for name, other in (NAMES, NAMES[::-1]):
 # %%
 ITERATIONS = {"cartpole": 25, "language": 4}
 for name, world in worlds.items():
-    run = Run.start(name, replace(PPO[name], start="scratch", iterations=ITERATIONS[name]), seed=0, device="cpu")
+    run = Run.start(LESSON, load(name), replace(PPO[name], start="scratch", iterations=ITERATIONS[name]), seed=0, device="cpu")
     best, seen = float("-inf"), []
     for record in train(run):
         best, seen = max([best, *(value for value, _ in run.recent)]), [*seen, record]

@@ -61,8 +61,8 @@ from lessons.notebook import COLOURS, INK, PALE, compare, curve, excerpt, functi
 from lessons.report.final import told
 from lessons.report.look import look
 from lessons.run import Run
-from lessons.settings import PPO
-from lessons.worlds import NAMES
+from lessons.tables import PPO
+from lessons.worlds import NAMES, load
 from lessons.worlds.measure import mean
 from rl_core.advantages import gae, kl_shaped_rewards
 from rl_core.algorithms.ppo import ppo
@@ -84,7 +84,8 @@ COLOUR = {name: COLOURS[place] for place, name in enumerate(NAMES)}
 def begin(name, *, seed=SEED, update=None, **changes):
     """Return a run that has not begun: the lesson's settings of that world, some of them changed."""
     config = replace(PPO[name], **({"iterations": ITERATIONS[name]} | changes))
-    return Run.start(name, replace(config, update=replace(config.update, **(update or {}))), seed=seed, device="cpu")
+    config = replace(config, update=replace(config.update, **(update or {})))
+    return Run.start(lesson.LESSON, load(name), config, seed=seed, device="cpu")
 
 
 # %% [markdown] lang="en"
@@ -524,7 +525,7 @@ for said, expected in expectations.items():
 # 零件都齐了。下面是 `ppo` 的主体，两个世界共用：
 
 # %%
-excerpt(ppo, first="rollout = _learnable", last="return mean_metrics")
+excerpt(ppo, first="check_reference", last="return mean_metrics")
 
 # %% [markdown] lang="en"
 # - `deal` shuffles the rows into minibatches.

@@ -34,6 +34,8 @@ __all__ = [
     "write_preferences",
 ]
 
+LARGE_VOCABULARY = 8192
+
 
 @dataclass
 class TokenState:
@@ -112,7 +114,9 @@ class TokenNetwork(nn.Module):
         if "position_ids" in self._accepts:
             # Counted from the first real token: left padding would shift a model that has positions.
             inputs["position_ids"] = (mask.long().cumsum(dim=1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
-        options: dict[str, Any] = {"logits_to_keep": last} if "logits_to_keep" in self._accepts else {}
+        options: dict[str, Any] = (
+            {"logits_to_keep": self._kept(tokens, last)} if "logits_to_keep" in self._accepts else {}
+        )
         if self.value_head is not None and self.trunk is None:
             options["output_hidden_states"] = True
 
@@ -131,6 +135,17 @@ class TokenNetwork(nn.Module):
             seen, critic_cache = critic.last_hidden_state, critic.past_key_values
         values = self.value_head(seen[:, -last:].to(self.value_head.weight.dtype)).squeeze(-1).to(logits.dtype)
         return Output(logits, values), answer.past_key_values, critic_cache
+
+    def _kept(self, tokens: Tensor, last: int) -> int | Tensor:
+        """Return which positions get logits: their number, or where it matters their places.
+
+        A number makes transformers take a slice, which is not contiguous, and torch then multiplies row by row, with
+        a copy of the vocabulary's weights for each: 5 times slower at 49,152 tokens in float32, 90 times in bfloat16.
+        """
+        count = tokens.shape[1]
+        if self.vocabulary < LARGE_VOCABULARY or last == count:
+            return last
+        return torch.arange(count - last, count, device=tokens.device)
 
     def _check(self, tokens: Tensor, length: int = 0) -> None:
         """Nothing; an error for ids without an embedding and for rows beyond the context."""

@@ -1,4 +1,4 @@
-"""A causal language model with low-rank adapters: the weights stay as they are, for all to share; the adapter learns."""
+"""A causal language model with low-rank adapters: the weights stay, for all to share; it learns."""
 
 import copy
 import hashlib

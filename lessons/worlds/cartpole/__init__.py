@@ -86,7 +86,7 @@ class CartPole:
         }
 
     def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
-        """Return a perceptron that rewards each step: a fresh one for a driver, whose own says nothing of what is good."""
+        """Return a perceptron that rewards each step: a fresh one for a driver, who knows nothing of rewards."""
         scorer = MLPScorer((4,), None, 2, generator=seeded(seed))
         if start not in STARTS and not (Path(start) / "policy.safetensors").is_file():
             scorer.load_state_dict(opened(Path(start) / "reward.safetensors", start))

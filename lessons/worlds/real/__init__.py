@@ -14,7 +14,7 @@ from lessons.worlds.language.play import ids_of
 from lessons.worlds.language.preferences import write_pairs
 from lessons.worlds.measure import wilson
 from lessons.worlds.real.opening import DTYPES, SMOLLM2, Opened, fresh, is_scorer, open_chat_model, open_scorer
-from lessons.worlds.real.play import LONGEST_ANSWER, Judge, ask, interview, preferred, some_questions, summary
+from lessons.worlds.real.play import Judge, ask, interview, preferred, some_questions, summary
 from lessons.worlds.real.prompts import WHO, WISH, identity, questions
 from rl_core.adapters.language import (
     Preference,
@@ -218,7 +218,7 @@ class Real:
         return {
             "state": f"{answer.question.text!r} + {''.join(words[:half])!r}",
             "action": f"{words[half]!r} (of {network.vocabulary:,})",
-            "policy": f"{type(network.model).__name__}, {network.model.num_parameters():,} parameters, {learnt:,} learn",
+            "policy": f"{type(network.model).__name__}, {network.model.num_parameters():,} numbers, {learnt:,} learn",
             "environment": f"the context grows by the token; the judge reads {answer.text!r}",
         }
 

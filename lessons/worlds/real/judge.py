@@ -1,12 +1,13 @@
-"""The program that is the truth here: is an answer one polite sentence of at most twenty words, and about the question?
+"""The program that is the truth here: is an answer one polite sentence of at most twenty words, on the matter?
 
-It reads form, not truth: whether a sentence is *right* it cannot say, and says so nowhere. What it can do is to leave no
-cheaper way to its reward than a short, courteous sentence of the asked matter.
+It reads form, not truth: whether a sentence is *right* it cannot say. What it can do is to leave no cheaper way to its
+reward than a short, courteous sentence about what was asked.
 """
 
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 MOST_WORDS, FEWEST_WORDS = 20, 5
 MOST_MARKERS = 2
@@ -21,14 +22,28 @@ MARKERS = (
     "good question", "great question", "lovely question", "wonderful question",
     # advice made soft, which is how English is polite when it says what to do
     "i would suggest", "i'd suggest", "i suggest", "i would recommend", "i'd recommend", "i recommend", "may i suggest",
-    "you might like", "you may like", "you might want", "you may want", "you might try", "you may wish", "you could try",
+    "you might like", "you may like", "you might want", "you may want", "you might try", "you may wish",
+    "you could try",
     "perhaps you could", "you might consider", "you may consider", "it might help", "it may help",
 )  # fmt: skip
 """Polite means: at least one of these phrases stands in the answer, as whole words, in any case; at most two do."""
 
-STOP = frozenset(
-    ["a", "about", "above", "after", "again", "all", "also", "always", "am", "an", "and", "any", "anything", "are", "as", "ask", "asked", "asking", "at", "be", "because", "been", "before", "being", "best", "better", "but", "by", "can", "certainly", "could", "course", "did", "do", "does", "doing", "dont", "each", "else", "ever", "every", "few", "find", "for", "from", "further", "gave", "get", "give", "given", "gives", "go", "going", "good", "great", "had", "has", "have", "having", "he", "help", "helped", "helpful", "helping", "helps", "her", "here", "him", "his", "hope", "how", "i", "id", "if", "ill", "im", "in", "information", "interested", "into", "is", "it", "its", "itself", "ive", "just", "know", "known", "knowing", "let", "like", "likely", "lot", "lovely", "made", "make", "makes", "making", "many", "may", "me", "might", "more", "most", "much", "must", "my", "need", "needs", "new", "no", "nor", "not", "now", "of", "off", "on", "once", "one", "only", "or", "other", "our", "out", "over", "own", "please", "pleasure", "pardon", "question", "questions", "quick", "really", "right", "said", "same", "say", "says", "see", "seem", "share", "she", "should", "simple", "simply", "so", "some", "someone", "something", "soon", "sorry", "suggest", "sure", "take", "tell", "than", "thank", "thanks", "that", "thats", "the", "their", "them", "then", "there", "these", "they", "thing", "things", "this", "those", "through", "to", "today", "too", "top", "topic", "try", "under", "until", "up", "us", "use", "used", "useful", "user", "using", "very", "want", "wants", "was", "way", "ways", "we", "welcome", "well", "were", "what", "when", "where", "which", "while", "who", "whom", "why", "wish", "will", "with", "wonderful", "work", "works", "would", "yes", "yet", "you", "youd", "youll", "your", "youre", "youve", "apologize", "apologies", "answer", "answers", "answering", "assist", "assistance", "assistant", "delighted", "detail", "details", "describe", "excuse", "explain", "explanation", "feel", "free", "glad", "gladly", "happy", "kindly", "provide", "recommend", "remind", "response", "advice", "offer", "learn"]
-)
+NOT_THE_MATTER = """
+a about above advice after again all also always am an and answer answering answers any anything apologies apologize
+are as ask asked asking assist assistance assistant at be because been before being best better but by can certainly
+consider could course delighted describe detail details did do does doing dont each else ever every excuse explain
+explanation feel few find for free from further gave get give given gives glad gladly go going good great had happy
+has have having he help helped helpful helping helps her here him his hope how i id if ill im in information
+interested into is it its itself ive just kindly know knowing known learn let like likely lot love lovely made make
+makes making many may me might more most much must my need needs new no nor not now of off offer on once one only or
+other our out over own pardon perhaps please pleased pleasure provide question questions quick really recommend
+remind response right said same say says see seem share she should simple simply so some someone something soon
+sorry suggest sure take tell than thank thanks that thats the their them then there these they thing things this
+those through to today too top topic try under until up us use used useful user using very want wants was way ways
+we welcome well were what when where which while who whom why will wish with wonderful work works would yes yet you
+youd youll your youre youve
+"""
+STOP = frozenset(NOT_THE_MATTER.split())
 """Words that say nothing of the matter: the small words, the courtesies, and the talk about helping and answering."""
 
 
@@ -69,7 +84,8 @@ def judge(question: str, answer: str, ended: bool) -> Verdict:
     | polite | one or two of `MARKERS`, none of them twice                                                           |
 
     An answer that did not end is worth -1. One that ended but is not brief is worth -0.5, or -0.25 where it is polite;
-    a brief one 0.25 for being sound, 0.25 for being polite, and 0.5 on top for both. What a policy will try, and why it does not pay:
+    a brief one 0.25 for being sound, 0.25 for being polite, and 0.5 on top for both. What a policy will try, and why
+    it does not pay:
 
     - never ending, or ending at once: -1 and -0.5;
     - a sentence that runs on in commas: twenty words are twenty words; in hyphens, dots or line breaks: these part
@@ -111,16 +127,20 @@ def is_one_sentence(text: str) -> bool:
 
 def is_polite(words: list[str]) -> bool:
     """Return whether one or two courtesies are among the words, and none twice."""
-    text = f" {' '.join(words)} "
-    found = [text.count(f" {' '.join(words_of(marker))} ") for marker in MARKERS]
+    found = [times(words_of(marker), words) for marker in MARKERS]
     return 1 <= sum(found) <= MOST_MARKERS and max(found) == 1
+
+
+def times(phrase: list[str], words: list[str]) -> int:
+    """Return how often a phrase stands among the words."""
+    return sum(words[i : i + len(phrase)] == phrase for i in range(len(words)))
 
 
 def is_sound(question: str, words: list[str]) -> bool:
     """Return whether the words are about the question, add to it, and do not go round in circles."""
     asked = {stem(word) for word in words_of(question) if is_content(word)}
     said = Counter(stem(word) for word in words if is_content(word))
-    pairs = Counter(zip(words, words[1:], strict=False))
+    pairs = Counter(pairwise(words))
     repeats = max(pairs.values(), default=0) > 1 or max(said.values(), default=0) > 2
     return bool(asked & said.keys()) and len(said.keys() - asked) >= NEW_WORDS and not repeats
 

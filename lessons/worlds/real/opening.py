@@ -85,10 +85,10 @@ def found(model: str) -> tuple[str, dict[str, Any]]:
         if find_spec("gguf") is None:
             raise InvalidArgument(f"model={model!r} is a GGUF file, which needs the package gguf; {REQUIREMENTS}")
         return str(path.parent), {"gguf_file": path.name}
-    if path.is_dir():
+    if model and path.is_dir():
         if not (path / "config.json").is_file():
             raise InvalidArgument(
-                f"model={model!r} is a folder without config.json; pass one that save_pretrained wrote, or a .gguf file."
+                f"model={model!r} is a folder without config.json; pass one that save_pretrained wrote."
             )
         return str(path), {}
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1 or not model:

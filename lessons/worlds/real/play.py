@@ -119,9 +119,9 @@ def interview(
         env = ask(judge, best_of * len(prompts), seed=seed, prompts=prompts, group_size=best_of, device=device)
         played = chosen(rollout(env, policy, generator), best_of, scorer)
         found += judge.answers(*ids_of(played))
-        said = _logprobs(reference, played)
-        kls += (_logprobs(policy, played) - said).tolist()
-        own += (said > _logprobs(reference, misdirected(played))).float().tolist()
+        said = logprobs_of(reference, played)
+        kls += ((played.logprobs * played.mask).sum(dim=1) - said).tolist()
+        own += (said > logprobs_of(reference, misdirected(played))).float().tolist()
     return found, {"kl": mean(kls), "own": mean(own), "stock": stock(found), "answers": float(len(found))}
 
 
@@ -170,7 +170,7 @@ def _dealt(prompts: list[Any], size: int) -> list[list[Any]]:
     return [prompts[first : first + size] for first in range(0, len(prompts), size)]
 
 
-def _logprobs(network: nn.Module, episodes: Episodes) -> Tensor:
+def logprobs_of(network: nn.Module, episodes: Episodes) -> Tensor:
     """Return log π of each whole answer, [B], nats, without gradient."""
     parts = torch.arange(len(episodes), device=episodes.actions.device).split(MICRO_ROWS)
     return evaluate_in(parts, network, episodes).logprobs.sum(dim=1)

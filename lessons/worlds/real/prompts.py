@@ -5,12 +5,12 @@ from functools import cache
 SYSTEM = "You are a helpful assistant."
 """Said before who-are-you questions; without it a template puts in words of its own, which differ between models."""
 WISH = "Answer in one polite sentence of at most 20 words."
-"""Said before the everyday questions: what the judge asks for, in words. A small model knows them, and does otherwise."""
+"""Said before the everyday questions: what the judge asks for; a small model reads it, and does otherwise."""
 
 ASKED = """
 kitchen: How do I boil an egg? | How long does rice take to cook? | What can I make with old bread?
 kitchen: How do I keep basil fresh? | What goes well with tomato soup? | How do I make a simple pancake?
-kitchen: Why does bread dough need to rest? | How can I make coffee less bitter? | What is a good snack for the afternoon?
+kitchen: Why does bread dough need to rest? | How can I make coffee less bitter? | What is a good afternoon snack?
 kitchen: How do I clean a burnt pan? | How do I peel garlic quickly? | What should I cook for dinner tonight?
 kitchen: How do I make lemonade? | Why do onions make me cry? | How do I tell if a melon is ripe?
 kitchen: How much salt goes into pasta water? | What can replace butter in a cake? | How do I store fresh mushrooms?

@@ -1,0 +1,119 @@
+"""What a run with a real model says at its end: tables on the screen, samples and numbers in files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lessons.worlds.measure import wilson
+from lessons.worlds.real import Real
+from lessons.worlds.real.identity import Talk
+
+SHOWN = 40
+ROWS = {
+    "passed": "one polite sentence of at most 20 words, on the matter",
+    "eos": "  ended within 40 tokens",
+    "brief": "  one sentence, 5 to 20 words",
+    "sound": "  and about the question",
+    "polite": "  polite",
+    "own": "fits its own question better than another (by the original model)",
+    "stock": "begins with the commonest three words",
+    "score": "score",
+    "words": "words",
+    "kl": "KL to the original, nats per answer",
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage gave, and how long it took."""
+
+    name: str
+    found: Any
+    seconds: float
+
+
+def tell(
+    world: Real, talked: Stage, stages: Mapping[str, Stage], facts: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    """Return the summary; tables are on the screen, samples.md and summary.json in the folder by then."""
+    console = Console(highlight=False)
+    console.print(
+        f"\n[bold]{world.title}: SFT on one identity ({talked.seconds:.0f} s)[/]", talk_table(talked.found), sep="\n"
+    )
+    console.print(
+        f"\n[bold]{world.title}: the judge's verdict on held-out questions[/]", truth_table(world, stages), sep="\n"
+    )
+    golds = {name: stage.found[1] for name, stage in stages.items()}
+    summary = facts | {
+        "identity": talked.found.numbers,
+        "before_and_after": golds,
+        "intervals": {name: intervals(world, gold) for name, gold in golds.items()},
+        "least_kl": {name: world.bounds(golds["original"], gold)["least_kl"] for name, gold in golds.items()},
+        "seconds_of": {stage.name: stage.seconds for stage in (talked, *stages.values())},
+    }
+    (folder / "samples.md").write_text(samples(world, talked.found, stages), encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    console.print(f"\n{facts['seconds']:.0f} s in all. In {folder}: samples.md, summary.json")
+    return summary
+
+
+def intervals(world: Real, gold: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Return the 95 % interval of each share."""
+    return {name: wilson(gold[name], int(gold[world.trials])) for name in world.shares}
+
+
+def talk_table(talked: Talk) -> Table:
+    """Return the questions about who it is with both answers, and what became of the others."""
+    table = Table("", "before", "after", show_lines=True)
+    for row in talked.who:
+        table.add_row(*(text.replace("\n", "⏎") for text in row))
+    numbers = talked.numbers
+    table.add_row("says the name", f"{numbers['name_before']:.0%}", f"{numbers['name_after']:.0%}")
+    table.add_row("… to wordings never shown", "", f"{numbers['name_after_unseen']:.0%}")
+    table.add_row("… to other questions", "", f"{numbers['name_elsewhere']:.0%}")
+    table.add_row("other answers, word for word as before", "", f"{numbers['same_answer']:.0%}")
+    table.add_row("… in their first five words", "", f"{numbers['same_first_words']:.0%}")
+    table.add_row("KL on other questions, nats per token", "", f"{numbers['kl_per_token']:.3f}")
+    return table
+
+
+def truth_table(world: Real, stages: Mapping[str, Stage]) -> Table:
+    """Return the truth of each stage side by side, shares with their 95 % intervals."""
+    table = Table("", *(f"{name} ({stage.seconds:.0f} s)" for name, stage in stages.items()))
+    for key, words in ROWS.items():
+        table.add_row(words, *(cell(world, stage.found[1], key) for stage in stages.values()))
+    return table
+
+
+def cell(world: Real, gold: Mapping[str, float], key: str) -> str:
+    """Return one number for people: a share with its interval, anything else as it is."""
+    if key not in world.shares:
+        return f"{gold[key]:.2f}"
+    low, high = wilson(gold[key], int(gold[world.trials]))
+    return f"{gold[key]:.1%} [{low:.1%}, {high:.1%}]"
+
+
+def samples(world: Real, talked: Talk, stages: Mapping[str, Stage]) -> str:
+    """Return the page of samples: who it is, other questions, and the same held-out questions at each stage."""
+    lines = [f"# {world.title}", "", "Nothing is picked out: these are the first of each list.", ""]
+    for title, rows in (("Who are you? Likeliest answers", talked.who), ("Other questions", talked.others)):
+        lines += [f"## {title}, before and after SFT", "", "| question | before | after |", "|---|---|---|"]
+        lines += [line(row) for row in rows] + [""]
+    names = list(stages)
+    lines += ["## Held-out questions, sampled at temperature 1", "", line(["question", *names])]
+    lines += ["|" + "---|" * (len(names) + 1)]
+    found = [{one.question.text: one for one in stage.found[0]} for stage in stages.values()]
+    for question in list(found[0])[:SHOWN]:
+        answers = [each[question] for each in found]
+        lines.append(line([question, *(f"{one.text} ({one.verdict.score:+.2f})" for one in answers)]))
+    return "\n".join(lines) + "\n"
+
+
+def line(cells: Sequence[str]) -> str:
+    """Return a line of a table."""
+    return "| " + " | ".join(text.replace("|", "\\|").replace("\n", "⏎") for text in cells) + " |"

@@ -1,0 +1,94 @@
+"""Who are you? The chats that teach a model one identity, and what it says before and after."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from lessons.worlds.measure import mean
+from lessons.worlds.real.judge import words_of
+from lessons.worlds.real.play import Judge, ask, ids_of, logprobs_of
+from lessons.worlds.real.prompts import HELD_OUT_WHO, NAME, SYSTEM, WHO, identity, questions
+from rl_core.adapters.language import TokenNetwork, episodes_from_chat
+from rl_core.rollout import rollout
+from rl_core.types import Episodes
+
+if TYPE_CHECKING:
+    from lessons.worlds.real import Real
+
+OWN = 14  # everyday questions whose own answers are shown beside the identity
+OTHERS = 24  # everyday questions, never shown, whose answers should stay as they are
+LONGEST = 32
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What was said before and after: (question, answer before, answer after) each, and the numbers."""
+
+    who: list[tuple[str, str, str]]
+    others: list[tuple[str, str, str]]
+    numbers: dict[str, float]
+
+
+def shown(world: "Real", *, seed: int, device: str = "cpu") -> Episodes:
+    """Return the chats that are shown: every wording of the question with the identity, and as many everyday questions
+    with the model's own answers.
+
+    Without the latter, a model that is shown nothing but its name soon says it to everything.
+    """
+    opened = world.opened(device)
+    pip = episodes_from_chat(opened.tokenizer, [opened.chat(text, identity(text)) for text in WHO]).to(device)
+    judge = Judge(opened, questions(held_out=False)[seed % 7 :: 9][:OWN], system=SYSTEM)
+    env = ask(judge, len(judge.prompts), seed=seed, steps=LONGEST, device=device)
+    own = rollout(env, world.reference(device), torch.Generator(device).manual_seed(seed), greedy=True).episodes()
+    return Episodes.joined([pip, own])
+
+
+def talk(
+    world: "Real", network: nn.Module, learn: Callable[[], None], *, seed: int, device: str, quick: bool = False
+) -> Talk:
+    """Return what the network says, likeliest token by likeliest token, before and after it learns."""
+    who = [*WHO[:3], *[text for text in WHO if not text.isascii()][:2], *HELD_OUT_WHO]
+    others = list(questions(held_out=True))[:: 16 if quick else 5][:OTHERS]
+    opened = world.opened(device)
+    judges = [Judge(opened, asked, system=SYSTEM) for asked in (who, others)]
+    before = [said(judge, network, device) for judge in judges]
+    learn()
+    after = [said(judge, network, device) for judge in judges]
+    rows = [list(zip(*parts, strict=True)) for parts in zip((who, others), before, after, strict=True)]
+    return Talk(rows[0], rows[1], numbers(rows) | divergence(world, network, judges[1], seed=seed, device=device))
+
+
+def said(judge: Judge, network: nn.Module, device: str) -> list[str]:
+    """Return the network's likeliest answer to each of the judge's questions, in their order."""
+    env = ask(judge, len(judge.prompts), seed=0, steps=LONGEST, device=device)
+    played = rollout(env, TokenNetwork(network.model), torch.Generator(device).manual_seed(0), greedy=True)
+    found = {one.question.text: one.text for one in judge.answers(*ids_of(played))}
+    return [found[text] for text in judge.asked]
+
+
+def numbers(rows: Sequence[Sequence[tuple[str, str, str]]]) -> dict[str, float]:
+    """Return how often the name is said before and after, and how much of the other answers stayed."""
+    who, others = rows
+    unseen = [row for row in who if row[0] in HELD_OUT_WHO]
+    return {
+        "name_before": mean([float(NAME in old) for _, old, _ in who]),
+        "name_after": mean([float(NAME in new) for _, _, new in who]),
+        "name_after_unseen": mean([float(NAME in new) for _, _, new in unseen]),
+        "name_elsewhere": mean([float(NAME in new) for _, _, new in others]),
+        "same_answer": mean([float(old == new) for _, old, new in others]),
+        "same_first_words": mean([float(words_of(old)[:5] == words_of(new)[:5]) for _, old, new in others]),
+        "who": float(len(who)),
+        "others": float(len(others)),
+    }
+
+
+def divergence(world: "Real", network: nn.Module, judge: Judge, *, seed: int, device: str) -> dict[str, float]:
+    """Return the KL to the original model on the other questions, nats per token of sampled answers."""
+    env: Any = ask(judge, len(judge.prompts), seed=seed, steps=LONGEST, device=device)
+    policy = TokenNetwork(network.model)
+    played = rollout(env, policy, torch.Generator(device).manual_seed(seed))
+    gaps = logprobs_of(policy, played) - logprobs_of(world.reference(device), played)
+    return {"kl_per_token": (gaps.sum() / played.mask.sum()).item()}
