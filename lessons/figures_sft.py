@@ -1,4 +1,4 @@
-"""Pictures of imitation: a chat's tokens by what they are for, and the share of something shown against that produced."""
+"""Pictures of imitation: a chat's tokens by what they are for, and a share that was shown against that produced."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from lessons.figures import drawable
-from lessons.notebook import COLOURS, INK, PALE, panels
+from lessons.notebook import COLOURS, INK, panels
 from lessons.worlds.cartpole.draw import FALLEN
 from lessons.worlds.measure import wilson
 
-END = "#173a63"
-FACES = {"prompt": ("#f3f5f7", "#8a939c"), "seen": ("#dfe2e6", INK), "action": (COLOURS[1], "white"), "end": (END, "white")}
+END, PULL = "#173a63", "#b3243c"
+FACES = {
+    "prompt": ("#f3f5f7", "#8a939c"),
+    "seen": ("#dfe2e6", INK),
+    "action": (COLOURS[1], "white"),
+    "end": (END, "white"),
+}
 LETTER, GAP, PAD = 0.09, 0.05, 0.17  # of a box, inches
-LINE = 0.66
+LINE, BAR = 0.74, 0.24
 SHORT = {"\n": "⏎", "<|im_end|>": "EOS", "<|im_start|>": "‹start›"}
 
 
@@ -32,9 +37,9 @@ def chat_picture(pieces: Sequence[Piece]) -> Figure:
     """Return a figure with a chat line by line: each token a box coloured by its kind, with a bar for its pull."""
     ends = [place + 1 for place, piece in enumerate(pieces) if piece.word == "<|im_end|>"]  # its line break stays
     lines = [pieces[i:j] for i, j in zip([0, *(e + 1 for e in ends)], [e + 1 for e in ends], strict=False)]
-    figure, grid = panels(1, 1, width=9.6, height=LINE * len(lines) + 0.4)
+    figure, grid = panels(1, 1, width=9.6, height=LINE * len(lines) + 0.35)
     axes = grid[0][0]
-    axes.set(xlim=(0, 9.4), ylim=(0.35 - LINE * len(lines), 0.6), xticks=[], yticks=[])
+    axes.set(xlim=(0, 9.4), ylim=(0.3 - LINE * len(lines), 0.6), xticks=[], yticks=[])
     axes.grid(False)
     most = max(1e-9, *(piece.pull for piece in pieces))
     for number, line in enumerate(lines):
@@ -54,8 +59,8 @@ def _token(axes: Axes, x: float, y: float, piece: Piece, most: float) -> float:
     style = "round,pad=0,rounding_size=0.05"
     axes.add_patch(FancyBboxPatch((x, y - 0.13), width, 0.28, boxstyle=style, facecolor=face, lw=0))
     axes.text(x + width / 2, y + 0.005, word, ha="center", va="center", fontsize=9, color=letters)
-    axes.add_patch(Rectangle((x, y - 0.23), width, 0.05, facecolor=PALE, lw=0))
-    axes.add_patch(Rectangle((x, y - 0.23), width * piece.pull / most, 0.05, facecolor="#b3243c", lw=0))
+    height = BAR * piece.pull / most
+    axes.add_patch(Rectangle((x, y - 0.16 - height), width, height, facecolor=PULL, lw=0))
     return width
 
 
@@ -67,8 +72,8 @@ def _legend(axes: Axes, names: dict[str, str]) -> None:
         axes.add_patch(Rectangle((x, 0.36), 0.16, 0.13, facecolor=face, lw=0))
         axes.text(x + 0.24, 0.42, said, va="center", fontsize=9, color=INK)
         x += 0.5 + 0.1 * len(said)
-    axes.add_patch(Rectangle((x, 0.41), 0.3, 0.03, facecolor="#b3243c", lw=0))
-    axes.text(x + 0.38, 0.42, "gradient", va="center", fontsize=9, color=INK)
+    axes.add_patch(Rectangle((x, 0.36), 0.16, 0.13, facecolor=PULL, lw=0))
+    axes.text(x + 0.24, 0.42, "gradient", va="center", fontsize=9, color=INK)
 
 
 def shown_and_done(axes: Axes, counts: dict[float, tuple[float, int]], colour: str) -> None:
@@ -84,6 +89,6 @@ def shown_and_done(axes: Axes, counts: dict[float, tuple[float, int]], colour: s
         axes.plot(shown, share, "o", ms=7, color=colour)
         label = {"textcoords": "offset points", "fontsize": 9, "color": INK, "va": "center"}
         axes.annotate(f"{share:.0%}", (shown, share), (9, -5), **label)
-    axes.set(xlim=(-0.02, top), ylim=(-0.02, top))
+    axes.set(xlim=(-0.03, top), ylim=(-0.03, top))
     axes.set_xticks(list(counts), [f"{share:.0%}" for share in counts])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")

@@ -153,7 +153,8 @@ def test_a_reward_model_ends_at_the_odds_of_the_preferences():
     scores = episode_scores(scorer, pairs.chosen)
     assert (scores[0] - scores[3]).item() == pytest.approx(math.log(3), abs=0.01)
     assert metrics["loss"] == pytest.approx(0.562335, abs=1e-3)  # the entropy of 3 in 4
-    assert metrics["accuracy"] == accuracy(scorer, pairs) == 0.75 and metrics["steps"] == 8
+    assert metrics["accuracy"] == 0.75 and metrics["steps"] == 8
+    assert [accuracy(scorer, pairs, rows=rows) for rows in (1, 2, 3, 64)] == [0.75] * 4
 
 
 @both_worlds

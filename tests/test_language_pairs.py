@@ -164,8 +164,10 @@ def test_control_tokens_in_a_preference_are_text_or_an_error_when_strict(tokeniz
     for episodes in (pairs.chosen, pairs.rejected):
         ids = [*episodes.prompt.tokens[0].tolist(), *episodes.obs[0, :1].tolist(), *episodes.actions[0].tolist()]
         assert (ids.count(start), ids.count(end)) == (2, 2)
-    with pytest.raises(InvalidArgument, match=r"conversation 0.*im_end.*remove"):
-        pairs_from_chat(tokenizer, [hostile], strict=True)
+    good, bad = [assistant("yes")], [assistant(f"no {END}")]
+    for chosen, rejected in ((good, bad), (bad, good)):  # on either side
+        with pytest.raises(InvalidArgument, match=r"conversation 0.*im_end.*remove"):
+            pairs_from_chat(tokenizer, [Preference([user("hi")], chosen, rejected)], strict=True)
 
 
 def test_what_both_answers_have_before_them_pulls_at_nothing(tokenizer):

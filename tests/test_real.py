@@ -113,7 +113,7 @@ def test_a_pass_is_worth_more_than_any_failure_and_each_demand_more_than_its_lac
 @pytest.mark.parametrize("text, polite", [
     ("thank you", True), ("Thank   you!", True), ("thankyou", False), ("displeased pleasest", False),
     ("I'd suggest tea", True), ("I’d suggest tea", True), ("please, thank you", True), ("", False),
-    ("please, thank you, certainly", False),
+    ("please, thank you, certainly", False), ("thanks to the gills", False), ("thanks for asking", True),
 ])  # fmt: skip
 def test_politeness_is_one_or_two_markers_as_whole_words(text, polite):
     assert is_polite(words_of(text)) is polite

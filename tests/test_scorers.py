@@ -166,6 +166,9 @@ def test_a_perceptron_scores_each_step_by_what_was_seen_and_done_in_it_alone(nam
     rewards = scorer.score(episodes)
     steps = episodes.cut()
     torch.testing.assert_close(scorer.score(steps)[:, 0], rewards[episodes.mask], rtol=0, atol=1e-12)
+    obs = (episodes.obs + 1) % 3 if episodes.obs.dim() == 2 else episodes.obs + 0.5
+    elsewhere = scorer.score(type(episodes)(episodes.prompt, obs, episodes.actions, episodes.mask))
+    assert (elsewhere - rewards)[episodes.mask].abs().min() > 0
     other = type(episodes)(episodes.prompt, episodes.obs, 1 - episodes.actions.clamp(max=1), episodes.mask)
     changed = (scorer.score(other) != rewards)[episodes.mask]
     assert torch.equal(changed, (other.actions != episodes.actions)[episodes.mask])
@@ -208,6 +211,6 @@ def test_an_empty_answer_and_one_beyond_the_context_are_refused_with_their_numbe
     episodes.mask[2] = False
     with pytest.raises(InvalidArgument, match=r"episodes has no live step in row 2; leave"):
         token_scorer("llama").score(episodes)
-    with pytest.raises(InvalidArgument, match=r"70 tokens exceed.*64; shorten"):
-        token_scorer("llama").score(text_episodes([[1, 2]], [[3] * 68]))
+    with pytest.raises(InvalidArgument, match=r"65 tokens exceed.*64; shorten"):
+        token_scorer("llama").score(text_episodes([[1, 2]], [[3] * 63]))
     assert token_scorer("llama").score(text_episodes([[1, 2]], [[3] * 62])).shape == (1, 62)

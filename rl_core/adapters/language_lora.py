@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -46,27 +47,30 @@ class LoRANetwork(TokenNetwork):
         """Return an ordinary model, with weights of its own, that says what this one says."""
         return merged(self.model)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return what can change: adapters and heads; beside the mark of the frozen weights."""
         whole = super().state_dict(*args, **kwargs)
-        return {name: whole[name] for name in self._learnt()} | {"base": mark(self._base[0])}
+        return {name: whole[name] for name in self._own()} | {"base": mark(self._base[0])}
 
-    def load_state_dict(self, state: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Go back to where `state_dict` was taken; InvalidArgument when it belongs to other weights or adapters."""
-        expected = {*self._learnt(), "base"}
-        if set(state) != expected:
-            odd = sorted(set(state) ^ expected)
+        expected = {*self._own(), "base"}
+        if set(state_dict) != expected:
+            odd = sorted(set(state_dict) ^ expected)
             raise InvalidArgument(
-                f"state lacks, or has too much of, {odd[0]!r} ({len(odd)} such); pass one of its kind."
+                f"state_dict lacks, or has too much of, {odd[0]!r} ({len(odd)} such); pass one of its kind."
             )
-        if state["base"] != mark(self._base[0]):
-            raise InvalidArgument("state belongs to an adapter of another model; open the model that it was made on.")
-        tensors = {name: value for name, value in state.items() if name != "base"}
-        return super().load_state_dict(tensors, strict=False)
+        if state_dict["base"] != mark(self._base[0]):
+            raise InvalidArgument(
+                "state_dict belongs to an adapter of another model; open the model that it was made on."
+            )
+        tensors = {name: value for name, value in state_dict.items() if name != "base"}
+        return super().load_state_dict(tensors, strict=False, assign=assign)
 
-    def _learnt(self) -> list[str]:
-        """Return the names of what can change."""
-        return [name for name, weight in self.named_parameters() if weight.requires_grad]
+    def _own(self) -> list[str]:
+        """Return the names of what is not the model's: all that can change, whether it learns now or is frozen."""
+        shared = {id(weight) for weight in self._base[0].parameters()}
+        return [name for name, weight in self.named_parameters() if id(weight) not in shared]
 
 
 def twin(model: Any) -> Any:
@@ -83,8 +87,9 @@ def with_adapter(model: Any, rank: int, *, seed: int) -> Any:
     check_count("rank", rank, 1)
     peft = peft_library(rank)
     config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", bias="none")
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
         torch.manual_seed(seed)  # peft draws from the global generator
+        warnings.filterwarnings("ignore", message="fan_in_fan_out")  # it sets it right by itself
         peft.inject_adapter_in_model(config, model)
     for name, weight in model.named_parameters():
         weight.requires_grad_("lora_" in name)

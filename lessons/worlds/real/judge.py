@@ -16,7 +16,7 @@ LONGEST_WORD = 20
 
 MARKERS = (
     # courtesies
-    "please", "thank you", "thanks", "you're welcome", "you are welcome", "my pleasure", "with pleasure", "gladly",
+    "please", "thank you", "many thanks", "thanks for", "you're welcome", "you are welcome", "my pleasure", "with pleasure", "gladly",
     "glad", "happy to", "pleased to", "delighted to", "i'd love to", "of course", "certainly", "kindly", "sorry",
     "i apologize", "my apologies", "pardon", "excuse me", "i hope", "feel free", "if i may", "if you like", "may i",
     "good question", "great question", "lovely question", "wonderful question",

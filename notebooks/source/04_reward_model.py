@@ -1,0 +1,907 @@
+# %% [markdown] lang="en"
+# # 4. A reward model: can taste be a number?
+#
+# PPO makes what is paid for likelier. The pole was paid by physics, one point for each step upright, and the answers by a
+# program that knows what is right and polite. But what if all we have is a person who looks at two answers and says: *I like this
+# one better*? No formula says what "helpful" is. Yet most people can tell which of two answers is.
+#
+# > Can a taste that only ever compares be turned into a number, one that PPO can climb?
+#
+# It can. The network that gives the number is called a **reward model**: an episode goes in, a score comes out. It is the
+# second of the three steps of RLHF (reinforcement learning from human feedback): start from a trained model, **learn a reward
+# from preferences**, run PPO on that reward while staying close.
+#
+# In the language world we need it, because the reward is not there to begin with. In the pole's world it is, so we hide it:
+# nobody may see the +1. All we keep are judgments of the kind "this drive was better than that one". And then the same function,
+# `reward_model`, learns a taste from pairs of answers and from pairs of drives.
+#
+# Afterwards you can
+#
+# - say what the Bradley-Terry model assumes, and why an ignorant model loses exactly $\log 2$ on every pair;
+# - say where the score stands: on an answer's last token, but on every step of a drive;
+# - tell what a reward model has learnt from what it was merely lucky with, and how wrong judgments blunt it;
+# - show what pairs *cannot* say, and turn an agent that balances into one that hurries to fall, without changing a single judgment of a clip.
+#
+# It takes about three minutes to run on one CPU core.
+
+# %% [markdown] lang="zh"
+# # 4. 奖励模型：喜好能变成一个数吗？
+#
+# PPO 会让得到报酬的行为更常出现。杆子的报酬来自物理：每多立一步得一分；回答的报酬来自一个程序，它知道什么是正确、什么是礼貌。
+# 可是，如果我们手里只有一个人，他看着两个回答，只会说一句：*我更喜欢这个*呢？“乐于助人”没有公式可写，但两个回答摆在一起，哪个更乐于助人，多数人都说得出。
+#
+# > 只会比较的喜好，能不能变成一个数，让 PPO 可以去追求？
+#
+# 能。给出这个数的网络叫**奖励模型**（reward model）：输入一个回合，输出一个分数。它是 RLHF（基于人类反馈的强化学习）三步中的第二步：
+# 从训练好的模型出发；**从偏好中学出奖励**；用 PPO 追求这个奖励，同时不要走远。
+#
+# 语言世界非要它不可，因为那里本来就没有现成的奖励。杆子的世界里有，那我们就把它藏起来：谁也不许看那个 +1，
+# 只留下“这次行驶比那次好”这样的判断。然后，同一个函数 `reward_model` 既从成对的回答里、也从成对的行驶里学出喜好来。
+#
+# 学完之后，你能够：
+#
+# - 说出 Bradley-Terry 模型假设了什么，以及为什么一无所知的模型在每一对上的损失恰好是 $\log 2$；
+# - 说出分数放在哪里：回答放在最后一个词元上，行驶则每一步都有；
+# - 分清奖励模型哪些是学到的，哪些只是碰巧；也看清判断有错时它会钝掉多少；
+# - 指出成对的比较*说不出*什么，并且对 clips 的判断一条都不改，就让一个会扶杆子的智能体变成急着让它倒下。
+#
+# 在一个 CPU 核上，全部运行一遍大约三分钟。
+
+# %%
+import sys
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the repository's root, wherever Jupyter was started
+
+import torch
+from IPython.display import display
+
+from lessons import ppo, reward_model
+from lessons.figures import drawable
+from lessons.notebook import COLOURS, INK, PALE, compare, excerpt, functions_used, panels, show, table
+from lessons.report.final import told
+from lessons.run import Run, judged
+from lessons.worlds import NAMES, load
+from lessons.worlds.measure import mean, swapped
+from rl_core.adapters.gym import MLPScorer
+from rl_core.adapters.language import TokenScorer, read_preferences
+from rl_core.advantages import gae, normalize
+from rl_core.algorithms.reward_model import RewardModelConfig, accuracy, episode_scores
+from rl_core.losses.reward_model import bradley_terry_loss
+from rl_core.rollout import relabel, rollout
+from rl_core.types import Episodes, Pairs, Prompt
+
+torch.set_num_threads(1)
+SEED, TRUTH = 0, 10_000  # training and evaluation never share a seed
+SHORTER = {
+    "cartpole": {"iterations": 50},
+    "language": {"iterations": 6, "update": RewardModelConfig(minibatch_rows=16)},
+}
+GOOD, BAD = "#2c8c5a", "#b3243c"
+COLOUR = {name: COLOURS[place] for place, name in enumerate(NAMES)}
+
+
+def begin(name, *, seed=SEED, **changes):
+    """Return a run that has not begun: the lesson's settings of that world, shortened, some of them changed."""
+    config = replace(reward_model.LESSON.settings[name], **(SHORTER[name] | changes))
+    return Run.start(reward_model.LESSON, load(name), config, seed=seed, device="cpu")
+
+
+# %% [markdown] lang="en"
+# ## 1. Two, and one of them
+#
+# Why pairs, and no marks from 1 to 10? Because a 7 means something else to everyone, and to the same person
+# after lunch. "This one rather than that one" is asked and answered in seconds, and means the same to all.
+#
+# Each world plays twice from one start, with the policy that we begin with, and a judge prefers one of the two:
+#
+# | kind of pair | what is compared | what is preferred |
+# |---|---|---|
+# | **answers** | two answers of the language model to one question | the one that the judge program gives more points: right rather than wrong, polite rather than plain, plain rather than rude |
+# | **drives** | two drives of the pole from one start, each until it falls | the one that stands longer |
+# | **clips** | the same 16 steps cut from two drives | the steadier one: the mean lean $\lvert \theta \rvert$ of the pole is smaller |
+#
+# The judge is a program here, so that we can count a model's mistakes afterwards; people would sit in the same place. The model never
+# sees the points, only which of the two was preferred. Here are some pairs, *held out*: from questions and starts that training never sees.
+
+# %% [markdown] lang="zh"
+# ## 1. 两个里选一个
+#
+# 为什么要成对比较，而不是打 1 到 10 分？因为同样是 7 分，每个人的意思都不一样；同一个人，午饭前后也不一样。
+# “宁要这个，不要那个”，几秒钟就能答完，而且人人理解一致。
+#
+# 每个世界都用出发时的策略，从同一个起点玩两次，再由裁判选出更好的一个：
+#
+# | 哪一种 | 比较什么 | 偏爱哪个 |
+# |---|---|---|
+# | **answers**（回答） | 语言模型对同一个问题的两个回答 | 裁判程序给分更高的：对的胜过错的，礼貌的胜过平淡的，平淡的胜过粗鲁的 |
+# | **drives**（行驶） | 从同一个起点开始的两次行驶，都一直到倒下为止 | 立得更久的 |
+# | **clips**（片段） | 从两次行驶中截取的同样 16 步 | 更稳的：杆子的平均倾角 $\lvert \theta \rvert$ 更小 |
+#
+# 这里的裁判是程序，为的是事后能数出模型错了多少；换成人，坐的也是同一个位置。模型看不到分数，只知道两个里偏爱了哪个。
+# 下面看几对样例，它们都是*留出*（held out）的：问题和起点在训练中从不出现。
+
+# %%
+fresh = {name: begin(name) for name in NAMES}
+held_out = {
+    name: run.world.preferences(run.network, 400, seed=TRUTH, held_out=True) for name, run in fresh.items()
+}
+language, answers = fresh["language"].world, held_out["language"]["answers"]
+told_pairs = list(zip(language.answers(answers.chosen), language.answers(answers.rejected), strict=True))
+display(table(["question", "preferred", "not preferred"],
+              [[one.question.text, one.text, other.text] for one, other in told_pairs[:6]]))  # fmt: skip
+
+
+# %%
+def draw_lean(axes, kind, row):
+    """Draw the lean of both poles of a pair, in degrees, against the step."""
+    for episodes, colour, said in ((kind.rejected, BAD, "rejected"), (kind.chosen, GOOD, "chosen")):
+        lean = episodes.obs[row, :, 2][episodes.mask[row]].rad2deg()
+        axes.plot(range(1, len(lean) + 1), lean, color=colour, lw=1.8, label=said)
+        axes.plot(len(lean), lean[-1], "o", color=colour, ms=5)
+    axes.axhline(0, color=INK, lw=0.8)
+    axes.set_xlabel("step", color=INK, fontsize=9)
+
+
+figure, grid = panels(1, 2, height=2.8, width_ratios=[3, 2])
+for axes, kind in zip(grid[0], ("drives", "clips"), strict=True):
+    draw_lean(axes, held_out["cartpole"][kind], 1)
+    axes.set_title(kind, loc="left", color=COLOUR["cartpole"], fontsize=11, weight="bold")
+grid[0, 0].set_ylabel("lean (degrees)", color=INK, fontsize=9)
+grid[0, 0].legend(frameon=False, fontsize=9, labelcolor=INK)
+show(figure, "The lean of the pole against the step for one pair of drives and one pair of clips.")
+
+# %% [markdown] lang="en"
+# Left, the green pole stands longer: that drive was preferred. Right, both clips have the same number of steps, and the green
+# one leans less. The two kinds ask different things of a reward, and this will matter: **how long a drive lasts is to be seen
+# in drives, and is invisible in clips.** The plainest model of all, "count the steps", shows it. What share of the held-out pairs does it get right?
+# (A tie counts half, as if a coin were tossed.)
+
+# %% [markdown] lang="zh"
+# 左图，绿色的杆子立得更久，所以这次行驶被选中。右图，两个片段步数相同，绿色的倾斜更小。这两种比较向奖励提的要求不一样，后面很要紧：
+# **一次行驶有多久，在 drives 里看得见，在 clips 里看不见。** 最简单的模型“数步数”就能说明这一点。在留出的各对中，它判对多大比例？
+# （平局算半对，等于抛一枚硬币。）
+
+# %%
+start = {name: judged(run.scorer, held_out[name]) for name, run in fresh.items()}
+rows = []
+for name in NAMES:
+    for kind, pairs in held_out[name].items():
+        lengths = [part.mask.sum(dim=1).float().mean() for part in (pairs.chosen, pairs.rejected)]
+        counted = told(fresh[name], start[name], f"count_steps_{kind}")
+        rows.append([kind, f"{len(pairs)}", *(f"{length:.1f}" for length in lengths), counted])
+table(["kind", "pairs held out", "mean steps, chosen", "mean steps, rejected", "count the steps: right"], rows)
+
+# %% [markdown] lang="en"
+# On drives, counting is *perfect*: there, the longer drive is by definition the better one. On clips it is a coin. On answers it does better than a coin,
+# because polite words take up room. So a good number on one kind of pairs says little; below, each kind is reported by itself, and
+# with the step counter beside it. (Brackets, here and below, are 95 % intervals.)
+#
+# ## 2. From a taste to a number
+#
+# Suppose each episode has a score $s$. The **Bradley-Terry model** says how likely it is that one is preferred to another: the greater the
+# difference, the surer.
+#
+# $$P(\text{chosen} \succ \text{rejected}) = \sigma(s^+ - s^-), \qquad \sigma(m) = \frac{1}{1 + e^{-m}}$$
+#
+# $s^+$ is the score of the chosen episode, $s^-$ that of the rejected one, and their difference $m$ is the *margin*. $\sigma$ brings any number
+# between 0 and 1. Then learn as always: make likely what was observed. With $N$ pairs,
+#
+# $$L = -\frac{1}{N} \sum_{n} \log \sigma(s^+_n - s^-_n)$$
+#
+# In the core:
+
+# %% [markdown] lang="zh"
+# 在 drives 上，数步数*百发百中*：那里的“好”本来就定义为更久。在 clips 上，它等于抛硬币。在 answers 上，它比抛硬币强一点，因为礼貌的话总要占些地方。
+# 所以，只看一种比较上的好成绩说明不了什么；下面每一种都单独报告，旁边放上“数步数”作对照。（方括号里是 95 % 置信区间，下同。）
+#
+# ## 2. 从喜好到数
+#
+# 设每个回合有一个分数 $s$。**Bradley-Terry 模型**说的是：一个比另一个更受偏爱的概率有多大。分数差得越多，就越有把握。
+#
+# $$P(\text{选中} \succ \text{落选}) = \sigma(s^+ - s^-), \qquad \sigma(m) = \frac{1}{1 + e^{-m}}$$
+#
+# $s^+$ 是选中的回合的分数，$s^-$ 是落选的，两者之差 $m$ 叫*间隔*（margin）。$\sigma$ 把任何数变到 0 与 1 之间。
+# 接下来照老办法学：让观察到的事情尽量可能。设有 $N$ 对，
+#
+# $$L = -\frac{1}{N} \sum_{n} \log \sigma(s^+_n - s^-_n)$$
+#
+# 在核心代码里：
+
+# %%
+display(excerpt(bradley_terry_loss, first="margins = chosen_scores", last="loss = -logsigmoid"))
+margins = torch.tensor([-4.0, -2.0, 0.0, 2.0, 4.0], requires_grad=True)
+rows = []
+for place, margin in enumerate(margins.tolist()):
+    loss, _ = bradley_terry_loss(margins[place : place + 1], torch.zeros(1))
+    (slope,) = torch.autograd.grad(loss, margins)
+    rows.append([f"{margin:+.0f}", f"{torch.tensor(margin).sigmoid():.3f}", f"{loss:.3f}", f"{slope[place]:+.3f}"])
+table(["margin m", "P(chosen ≻ rejected)", "loss (nats)", "slope dL/dm"], rows)
+
+# %% [markdown] lang="en"
+# This is classification, with the margin as its logit. A model that knows nothing has margin 0, gives even odds, and loses $\log 2 \approx 0.693$ nats
+# on every pair. A pair that is wrong by far pulls with nearly full force; one that is settled hardly pulls any more.
+#
+# Mind what the formula does *not* hold: a score by itself. Only differences count. We shall come back to that.
+#
+# ## 3. Where the number stands
+#
+# The loss wants one number for a whole episode. The core wants a reward for each step, since PPO does. So a *scorer* gives one number a step,
+# and an episode's score is their sum, over the steps that count (the mask):
+#
+# $$s = \sum_{t} r(s_t, a_t)$$
+
+# %% [markdown] lang="zh"
+# 这就是分类，间隔就是它的 logit。一无所知的模型间隔为 0，两边各给一半，每一对损失 $\log 2 \approx 0.693$ 奈特。
+# 错得离谱的一对几乎用全力去拉；已经分清的一对就几乎不再出力。
+#
+# 注意公式里*没有*什么：没有单独的分数，只有差才算数。这一点后面还要回来说。
+#
+# ## 3. 这个数放在哪里
+#
+# 损失要的是整个回合一个数；核心代码要的是每步一个奖励，因为 PPO 需要。所以*打分器*（scorer）每步给一个数，
+# 一个回合的分数就是其中作数的步（由 mask 标明）之和：
+#
+# $$s = \sum_{t} r(s_t, a_t)$$
+
+# %%
+display(excerpt(episode_scores, first="return keep(scorer.score"))
+display(excerpt(MLPScorer.score, first="seen = _features", last="return keep"))
+display(excerpt(TokenScorer.score, first="tokens = torch.cat"))
+display(excerpt(TokenScorer.score, first="steps = torch.arange", last="return keep"))
+
+# %% [markdown] lang="en"
+# - **The pole's scorer** (`MLPScorer`) is a small perceptron that sees one state and the push that answered it. It puts a reward on *each* step, so a
+#   drive's score is a sum with as many terms as it has steps.
+# - **The answer's scorer** (`TokenScorer`) is a language model without its last layer. In place of the layer that
+#   scores the next token there is a head with a single output, which begins at 0. It reads the question and the answer, and puts the whole score on the *last*
+#   live step; every other step gets 0.
+#
+# One detail has ruined many a reward model: the head must have read the **last token**. A policy's network at its last step
+# has seen all tokens *but the one it is about to choose*. A head on top of that would not know whether the answer ends with "Hope that helps!" or with something else. This is why
+# `tokens` in the excerpt joins prompt, first observation and *all actions*. Below we check it.
+#
+# ## 4. Predict first
+#
+# The numbers that stand here are only there so that the notebook runs by itself. **Change them**, then run on.
+#
+# - What share of held-out pairs will each reward model get right, by kind?
+# - Now let the judge be wrong in one of five training pairs, at random. The best anyone can do on *such* judgments is 80 %. What share of *true*
+#   preferences will the model get right that learnt from them?
+# - At the end we teach a pole's reward model clips only, and then add a constant to the reward of every step, the same everywhere. On how many
+#   percent of the clips will its judgment change? How long will a pole stand whose driver learns from it, if the constant makes rewards negative?
+
+# %% [markdown] lang="zh"
+# - **杆子的打分器**（`MLPScorer`）是一个小感知机，看一个状态，以及当时的那一推。它给*每一步*放一个奖励，所以一次行驶有多少步，分数就是多少项之和。
+# - **回答的打分器**（`TokenScorer`）是一个去掉最后一层的语言模型。原来给下一个词元打分的那一层，换成了只有一个输出的“头”（head），从 0 开始学。
+#   它把问题和回答都读完，把整个分数放在*最后*一个作数的步上，其余各步都是 0。
+#
+# 有一个细节毁掉过许多奖励模型：这个头必须读到**最后一个词元**。策略网络走到最后一步时，看过的是*除了马上要选的那个之外*的所有词元；
+# 把头直接接在那里，它就不知道回答的结尾到底是“希望能帮到您！”还是别的什么。所以摘录里的 `tokens` 拼接了提示、第一个观测和*全部动作*。下面会检验这一点。
+#
+# ## 4. 先预测
+#
+# 下面现成的数字，只是为了让笔记本能自动跑完。**请改成你自己的**，再往下运行。
+#
+# - 两个奖励模型在留出的各种比较上，各会判对多大比例？
+# - 再让裁判在训练数据里随机判错五分之一。面对*这样的*判断，谁最多也只能答对 80 %。那么，从中学出来的模型，在*真实的*偏好上会判对多大比例？
+# - 最后，我们只用 clips 教杆子的奖励模型，然后给每一步的奖励都加上同一个常数。它对多大比例的 clips 会改变判断？
+#   如果这个常数让奖励变成负的，照着它学的司机能让杆子立多少步？
+
+# %%
+predicted = {
+    "answers: right": 0.80,
+    "drives: right": 0.90,
+    "clips: right": 0.80,
+    "answers: right, after judgments of which 20 % are wrong": 0.75,
+    "clips: judgments that a constant per step changes": 0.10,
+    "steps upright, with a negative constant per step": 100,
+}
+
+# %% [markdown] lang="en"
+# ## 5. Both worlds learn
+#
+# One iteration: play fresh pairs, go over them once. This is the loop, the same function object in both worlds:
+
+# %% [markdown] lang="zh"
+# ## 5. 两个世界一起学
+#
+# 一轮迭代：玩出一批新的对子，把它们过一遍。循环是这样的，两个世界用的是同一个函数对象：
+
+# %%
+display(excerpt(reward_model.train, first="while run.iteration", last="yield"))
+display(excerpt(reward_model.reward_model, first="def loss_of", last="return bradley_terry_loss"))
+runs, records = {}, {}
+for name in NAMES:
+    for noise in (0.0, 0.2):  # the noisy ones are for section 7
+        runs[name, noise] = begin(name, noise=noise)
+        records[name, noise] = list(reward_model.train(runs[name, noise]))
+
+# %%
+FLOOR = -(0.2 * torch.tensor(0.2).log() + 0.8 * torch.tensor(0.8).log()).item()  # nats: the entropy of a 20 % coin
+figure, grid = panels(2, 2, height=4.6, sharex="col")
+for (name, noise), history in records.items():
+    column = NAMES.index(name)
+    style = {"ls": (0, (4, 1.5)), "color": INK, "lw": 1.4} if noise else {"color": COLOUR[name], "lw": 2}
+    label = "20 % judged wrong" if noise else "all judged right"
+    for axes, quantity in zip(grid[:, column], ("loss", "accuracy"), strict=True):
+        axes.plot([row["iteration"] for row in history], [row[quantity] for row in history], label=label, **style)
+for column, name in enumerate(NAMES):
+    top, low = grid[:, column]
+    for axes, lines in ((top, {"log 2": 0.6931, "0.50": FLOOR}), (low, {"0.8": 0.8})):
+        for said, height in lines.items():
+            axes.axhline(height, color=INK, lw=0.8, ls=":")
+            axes.annotate(said, (1, height), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+    top.set(ylim=(0, 1.15))
+    low.set(ylim=(0.45, 1.02))
+    top.set_title(fresh[name].world.title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
+    low.set_xlabel("iteration", color=INK, fontsize=9)
+    low.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
+grid[0, 0].set_ylabel("loss\n(nats per pair)", color=INK, fontsize=9)
+grid[1, 0].set_ylabel("share of pairs\nrightly told apart", color=INK, fontsize=9)
+show(figure, "Loss and accuracy on the training pairs against the iteration, with right and with noisy judgments.")
+
+# %% [markdown] lang="en"
+# Look at the solid lines first; the dashed ones belong to section 7. The loss comes down from $\log 2$, and the share of pairs that are told apart rises. (A point is the
+# mean over one pass on *fresh* pairs, so it is already learning while it is measured; the pole's model learns so fast that its first point
+# lies below $\log 2$.) On held-out pairs, before and after:
+
+# %% [markdown] lang="zh"
+# 先看实线，虚线留到第 7 节。损失从 $\log 2$ 往下走，分得清的比例往上走。（一个点是在一批*新*对子上过一遍的平均，边量边学；
+# 杆子的模型学得很快，所以它的第一个点已经低于 $\log 2$。）在留出的对子上，训练前后是这样：
+
+# %%
+after = {key: judged(run.scorer, held_out[key[0]]) for key, run in runs.items()}
+for name in NAMES:
+    pairs = Pairs.joined(list(held_out[name].values()))
+    with torch.no_grad():
+        loss, _ = bradley_terry_loss(
+            episode_scores(fresh[name].scorer, pairs.chosen), episode_scores(fresh[name].scorer, pairs.rejected)
+        )
+    print(f"{name:<10} before training: loss {loss:.4f} nats   log 2 = {torch.tensor(2.0).log():.4f}")
+rows = []
+for name in NAMES:
+    run, gold = runs[name, 0.0], after[name, 0.0]
+    rows += [
+        [kind, *(told(run, found, f"accuracy_{kind}") for found in (start[name], gold)), told(run, gold, f"count_steps_{kind}")]
+        for kind in held_out[name]
+    ]  # fmt: skip
+    rows.append([f"{name}, all", *(told(run, found, "accuracy") for found in (start[name], gold)), "–"])
+display(table(["share of held-out pairs judged right", "before", "after", "count the steps"], rows))
+for name in NAMES:
+    for kind in held_out[name]:
+        compare(f"{kind}: right", predicted[f"{kind}: right"], after[name, 0.0][f"accuracy_{kind}"])
+
+# %% [markdown] lang="en"
+# Before, the model says 0 to everything: every pair is a tie. Afterwards it tells nearly all of them apart, and beats the step counter wherever that
+# one has no rule to follow. (On drives it can at best draw level.) Clips are the hardest: many of them differ by a fraction of a degree.
+#
+# Is it one algorithm? The tracer of lesson 1 notes which functions of `rl_core` run in an iteration:
+
+# %% [markdown] lang="zh"
+# 训练前，模型对一切都说 0，每一对都是平局。训练后，它几乎都分得清；凡是“数步数”派不上用场的地方，它都更强。（在 drives 上，它最多和数步数打平。）
+# 最难的是 clips：许多对只差零点几度。
+#
+# 是同一个算法吗？用第一课的跟踪器，看一轮迭代里执行了 `rl_core` 的哪些函数：
+
+# %%
+used = {name: functions_used(lambda name=name: next(reward_model.train(begin(name, starts=16)))) for name in NAMES}
+shared = set.intersection(*used.values())
+for name in ("reward_model", "episode_scores", "bradley_terry_loss", "optimizer_step", "typical_reward"):
+    print("both worlds run   ", next((said for said in sorted(shared) if said.split(": ")[1] == name), "none of it"))
+for name in NAMES:
+    print(f"only {name}: {', '.join(sorted(used[name] - shared)) or 'none'}")
+
+# %% [markdown] lang="en"
+# ## 6. What has been learnt
+#
+# ### The scores
+#
+# For each kind, the scores of all held-out episodes, in green where the episode was chosen and in red where it was rejected. The thin line at
+# 0 is where all of them stood before.
+
+# %% [markdown] lang="zh"
+# ## 6. 学到了什么
+#
+# ### 分数
+#
+# 对每一种比较，画出所有留出回合的分数：选中的为绿色，落选的为红色。0 处的细线，是训练前它们全体所在的位置。
+
+# %%
+scores = {}
+for name in NAMES:
+    for kind, pairs in held_out[name].items():
+        with torch.no_grad():
+            parts = (pairs.chosen, pairs.rejected)
+            scores[name, kind] = [episode_scores(runs[name, 0.0].scorer, part) for part in parts]
+figure, grid = panels(1, 3, height=2.9)
+for axes, ((name, kind), found) in zip(grid[0], scores.items(), strict=True):
+    bins = torch.linspace(torch.cat(found).min(), torch.cat(found).max(), 33).tolist()
+    for part, colour, label in zip(found, (GOOD, BAD), ("chosen", "rejected"), strict=True):
+        axes.hist(part.tolist(), bins=bins, color=colour, alpha=0.55, label=label)
+    axes.axvline(0, color=INK, lw=1)
+    axes.set_title(kind, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
+    axes.set_xlabel("score of the episode", color=INK, fontsize=9)
+grid[0, 0].set_ylabel("episodes", color=INK, fontsize=9)
+grid[0, 1].legend(frameon=False, fontsize=9, labelcolor=INK)
+show(figure, "Histograms of the scores of chosen and rejected episodes, for drives, clips and answers.")
+
+# %% [markdown] lang="en"
+# The colours overlap, and still nearly all pairs are right. That is no contradiction. A pair compares two episodes from *one* start; an easy start may give both a
+# high score. In the answers you see the judge's ladder: rude, plain, polite. A plain answer is chosen over a rude one and rejected for a
+# polite one, so the middle of the ladder is both green and red.
+#
+# The unit is arbitrary: no comparison says how much a point is worth. The last iteration therefore gives it one: `typical_reward` in the loop above divides
+# all rewards by their root mean square, so that a pole's reward is about 1 a step and a text's about 1 an answer, as PPO's settings expect.
+#
+# ### The pole's taste
+#
+# The pole's reward has four numbers and a push as its input. We put the cart in the middle of its track, at rest, and look at the two others: the lean
+# $\theta$ and the angular velocity $\dot\theta$, that is how fast the lean changes. Left is the mean over both pushes, right the reward for pushing
+# right less that for pushing left.
+
+# %% [markdown] lang="zh"
+# 两种颜色有重叠，几乎每一对却都判对了，这并不矛盾。一对比较的是从*同一个*起点开始的两个回合；起点容易，两个分数可能都高。
+# 在 answers 里看得出裁判的阶梯：粗鲁、平淡、礼貌。平淡的回答遇到粗鲁的会被选中，遇到礼貌的会落选，所以阶梯的中段既有绿色也有红色。
+#
+# 单位是随意的：没有哪次比较说过一分值多少。所以最后一轮迭代会给它定一个单位：上面循环里的 `typical_reward` 把所有奖励除以它们的均方根，
+# 于是杆子的奖励大约每步为 1，文本的大约每个回答为 1，正合 PPO 的设置。
+#
+# ### 杆子的喜好
+#
+# 杆子的奖励以四个数和一次推动为输入。我们让小车停在轨道正中，速度为零，只看另外两个数：倾角 $\theta$ 和角速度 $\dot\theta$（倾角变化的快慢）。
+# 左图是两种推法的平均，右图是“向右推”的奖励减去“向左推”的奖励。
+
+# %%
+SIDE = 41
+lean, turn = torch.meshgrid(torch.linspace(-0.21, 0.21, SIDE), torch.linspace(-2, 2, SIDE), indexing="xy")  # rad, rad/s
+seen = torch.stack([0 * lean, 0 * lean, lean, turn], dim=-1).view(-1, 1, 4)
+count = len(seen)
+
+
+def rewards_for(scorer, push):
+    """Return the scorer's reward of that push in every state of the map."""
+    pushed = torch.full((count, 1), push)
+    grid_of = Episodes(Prompt.empty(count), seen, pushed, torch.ones(count, 1, dtype=torch.bool))
+    return scorer.score(grid_of).detach().view(SIDE, SIDE)
+
+
+def draw_map(axes, values, title, limit):
+    """Draw a map of rewards over lean and angular velocity; white is 0."""
+    extent = (-12, 12, -2, 2)
+    picture = axes.imshow(values, origin="lower", aspect="auto", extent=extent, cmap="RdYlGn", vmin=-limit, vmax=limit)
+    axes.contour(values, levels=[0], colors=INK, linewidths=0.8, extent=extent)
+    axes.set_title(title, loc="left", color=INK, fontsize=10)
+    axes.set_xlabel(r"lean $\theta$ (degrees)", color=INK, fontsize=9)
+    axes.grid(False)
+    axes.figure.colorbar(picture, ax=axes, shrink=0.9).ax.tick_params(labelsize=8, length=0)
+
+
+left, right = (rewards_for(runs["cartpole", 0.0].scorer, push) for push in (0, 1))
+figure, grid = panels(1, 2, height=3.2)
+draw_map(grid[0, 0], (left + right) / 2, "reward, mean of both pushes", 3)
+draw_map(grid[0, 1], right - left, "reward: push right less push left", 1.5)
+drives = held_out["cartpole"]["drives"].chosen
+states = drives.obs[drives.mask][::23]
+grid[0, 0].plot(states[:, 2].rad2deg(), states[:, 3], ".", color=INK, ms=1.5, alpha=0.5)
+grid[0, 0].set(xlim=(-12, 12), ylim=(-2, 2))
+grid[0, 0].set_ylabel(r"angular velocity $\dot\theta$ (rad/s)", color=INK, fontsize=9)
+show(figure, "The learnt reward of the pole over lean and angular velocity; and the difference between the pushes.")
+
+# %% [markdown] lang="en"
+# HEATTEXT
+
+# %% [markdown] lang="zh"
+# HEATTEXT
+
+# %%
+def draw_tokens(axes, words, numbers, title, colour):
+    """Draw an answer's tokens as boxes, each coloured by the score that the answer would have if it ended there."""
+    for place, (word, number) in enumerate(zip(words, numbers, strict=True)):
+        said = word.strip().replace("<|im_end|>", "EOS") or "␣"
+        tint = (GOOD if number > 0 else BAD, min(0.75, 0.4 * abs(number)))
+        box = {"boxstyle": "round,pad=0.35", "facecolor": tint, "edgecolor": PALE}
+        said = said if drawable([said]) else f"#{place + 1}"
+        axes.text(place, 0.62, said, ha="center", va="center", fontsize=9 if len(said) < 8 else 7, color=INK, bbox=box)
+        axes.text(place, 0.12, f"{number:+.1f}", ha="center", va="center", fontsize=8, color=INK)
+    axes.set(xlim=(-0.6, 15.6), ylim=(-0.1, 1), xticks=[], yticks=[])
+    axes.set_title(title, loc="left", color=colour, fontsize=9)
+    axes.grid(False)
+
+
+english = [
+    (row, one, other)
+    for row, (one, other) in enumerate(told_pairs)
+    if one.question.fact.language == "en" and answers.chosen.mask[row].sum() <= 16 and answers.rejected.mask[row].sum() <= 16
+]
+rude = [found for found in english if (found[1].verdict.tone, found[2].verdict.tone) == ("polite", "rude")]
+wrong = [found for found in english if found[1].verdict.right and not found[2].verdict.right]
+examples = (rude[:1] + wrong[:1] + english)[:2]
+judge_of_answers = runs["language", 0.0].scorer
+figure, grid = panels(4, 1, width=9.6, height=4.2)
+for number, (row, one, other) in enumerate(examples):
+    for line, (part, said, colour) in enumerate([(answers.chosen, "chosen", GOOD), (answers.rejected, "rejected", BAD)]):
+        length = int(part.mask[row].sum())
+        copies = part.rows(torch.full((length,), row))  # the same answer, once for each place where it might have ended
+        upto = torch.ones_like(copies.mask).tril()
+        with torch.no_grad():
+            ended = episode_scores(judge_of_answers, replace(copies, mask=copies.mask & upto))
+        title = f"{one.question.text}   {said}"
+        draw_tokens(grid[2 * number + line, 0], language.words(part, row), ended.tolist(), title, colour)
+show(figure, "The tokens of four answers, each coloured by the score of the answer up to there.")
+
+# %% [markdown] lang="en"
+# The last number of each line is the score of the whole answer. The numbers before it ask something else of the model: *what if it had ended here?* It was never
+# trained on that, so read them as a hint only, and yet they show which words move it. (Some tokens are pieces of words.)
+#
+# ### Does it read the last token?
+#
+# We exchange the last live action of each chosen episode for another one, and leave everything else as it is. The observations stay the same, so a head on the states of a
+# policy would notice nothing. Where do the rewards change?
+
+# %% [markdown] lang="zh"
+# 每一行最后的数，就是整个回答的分数。前面的数问的是另一件事：*假如说到这里就结束，该打几分？* 模型没有为此训练过，所以只能当作线索来看；
+# 不过哪些词打动了它，还是看得出来。（有些词元只是单词的一部分。）
+#
+# ### 它读到最后一个词元了吗？
+#
+# 把每个选中的回合里最后一个作数的动作换成另一个，其余一概不动。观测完全一样，所以接在策略状态上的头什么也察觉不到。那么，奖励在哪里变了？
+
+# %%
+rows = []
+for name in NAMES:
+    scorer, episodes = runs[name, 0.0].scorer, next(iter(held_out[name].values())).chosen
+    last = episodes.mask & (episodes.mask.cumsum(dim=1) == episodes.mask.sum(dim=1, keepdim=True))
+    exchanged = replace(episodes, actions=torch.where(last, episodes.actions ^ 1, episodes.actions))  # 0 and 1 swap, ...
+    with torch.no_grad():
+        change = (scorer.score(exchanged) - scorer.score(episodes)).abs()
+    earlier = change[episodes.mask & ~last].max()
+    cells = [f"{(change[last] > 1e-4).float().mean():.0%}", f"{change[last].mean():.2f}", f"{earlier:.0e}"]
+    rows.append([name, str(torch.equal(exchanged.obs, episodes.obs)), *cells])
+table(["world", "same observations", "episodes whose last reward changes", "by, on average", "earlier rewards change by"], rows)
+
+# %% [markdown] lang="en"
+# In both worlds the last action counts, and in neither does it change a reward that was given before. For the pole, the last
+# push is one of many; for the answer, the last reward is all of its score.
+#
+# ## 7. When the judge is wrong
+#
+# People disagree, hurry, and slip. In the dashed runs of section 5 the judge was wrong in about 20 % of the training pairs, at random. Nobody can
+# then be right about more than 80 % of the *judgments*, for which of them are wrong is pure chance. And no model can lose less than the
+# entropy of such a coin, $-0.2 \log 0.2 - 0.8 \log 0.8 \approx 0.50$ nats a pair: the second dotted line. But what about the *truth*?
+
+# %% [markdown] lang="zh"
+# 两个世界里，最后一个动作都算数；也都没有改变在它之前给出的奖励。对杆子来说，最后一推只是许多推中的一个；对回答来说，最后那个奖励就是全部分数。
+#
+# ## 7. 裁判也会错
+#
+# 人会意见不一，会赶时间，会看走眼。在第 5 节的虚线里，裁判在大约 20 % 的训练对子上随机判错。这样一来，谁也不可能在*判断*上答对超过 80 %，
+# 因为哪些判错纯属偶然；也没有哪个模型的损失能低于这样一枚硬币的熵：每对 $-0.2 \log 0.2 - 0.8 \log 0.8 \approx 0.50$ 奈特，就是图中的第二条点线。
+# 那么，在*真实*的偏好上又如何？
+
+# %%
+rows = []
+for name in NAMES:
+    for kind, pairs in held_out[name].items():
+        judgments = swapped(pairs, 0.2, torch.Generator().manual_seed(TRUTH))
+        noisy = runs[name, 0.2]
+        rows.append([
+            kind,
+            told(runs[name, 0.0], after[name, 0.0], f"accuracy_{kind}"),
+            f"{accuracy(noisy.scorer, judgments):.1%}",
+            told(noisy, after[name, 0.2], f"accuracy_{kind}"),
+        ])  # fmt: skip
+display(table(["held-out pairs", "taught rightly: truth", "taught with 20 % wrong: judgments as wrong", "taught with 20 % wrong: truth"], rows))
+for name in NAMES:
+    margins = [records[name, noise][-1]["margin"] for noise in (0.0, 0.2)]
+    print(f"{name:<10} mean margin in the last iteration, before the unit: {margins[0]:8.2f}   with wrong judgments {margins[1]:.2f}")
+said = "answers: right, after judgments of which 20 % are wrong"
+compare(said, predicted[said], after["language", 0.2]["accuracy_answers"])
+
+# %% [markdown] lang="en"
+# NOISETEXT
+#
+# ## 8. What pairs cannot say
+#
+# ### A constant per episode
+#
+# Add a constant $c$ to the score of *every* episode. The loss does not notice:
+#
+# $$\sigma\big((s^+ + c) - (s^- + c)\big) = \sigma(s^+ - s^-)$$
+#
+# Neither does the gradient, so training can never decide how high the scores are. Here are loss and gradient of a batch, with $c = 0$ and with $c = 8$:
+
+# %% [markdown] lang="zh"
+# NOISETEXT
+#
+# ## 8. 成对的比较说不出什么
+#
+# ### 每个回合一个常数
+#
+# 给*每个*回合的分数都加上一个常数 $c$，损失毫无察觉：
+#
+# $$\sigma\big((s^+ + c) - (s^- + c)\big) = \sigma(s^+ - s^-)$$
+#
+# 梯度也毫无察觉，所以训练永远无法决定分数的高低。下面是一批对子在 $c = 0$ 与 $c = 8$ 时的损失和梯度：
+
+# %%
+for name in NAMES:
+    scorer, pairs = runs[name, 0.0].scorer, next(reversed(held_out[name].values())).rows(slice(0, 64))
+    ups, downs = episode_scores(scorer, pairs.chosen), episode_scores(scorer, pairs.rejected)
+    found = []
+    for constant in (0.0, 8.0):
+        loss, _ = bradley_terry_loss(ups + constant, downs + constant)
+        gradients = torch.autograd.grad(loss, list(scorer.parameters()), retain_graph=True, materialize_grads=True)
+        found.append((loss.item(), torch.cat([gradient.flatten() for gradient in gradients])))
+    (plain, slope), (raised, other) = found
+    print(f"{name:<10} loss {plain:.5f} and {raised:.5f}   gradient: largest {slope.abs().max():.1e}, "
+          f"largest difference {(slope - other).abs().max():.0e}")  # fmt: skip
+
+# %% [markdown] lang="en"
+# ### A constant per step
+#
+# Now add $c$ to the reward of every *step*. With $L^+$ and $L^-$ steps, the margin becomes
+#
+# $$(s^+ + c L^+) - (s^- + c L^-) = (s^+ - s^-) + c\,(L^+ - L^-)$$
+#
+# On clips, $L^+ = L^-$, and nothing changes at all. On drives everything may change. So a reward model that was taught with clips alone has an *offset per step that no
+# judgment has ever decided*: it is whatever initialisation and chance have left there. And whoever learns from it does notice. To test this, we hand both worlds' models to PPO, add $c = 1$ to every number that
+# the model gives (for an answer that is one number, for a drive one a step), and ask how much the advantages change, which are what PPO learns from:
+
+# %% [markdown] lang="zh"
+# ### 每步一个常数
+#
+# 现在给每一*步*的奖励都加上 $c$。设两边各有 $L^+$ 和 $L^-$ 步，间隔就变成
+#
+# $$(s^+ + c L^+) - (s^- + c L^-) = (s^+ - s^-) + c\,(L^+ - L^-)$$
+#
+# 在 clips 上 $L^+ = L^-$，什么都没变；在 drives 上，一切都可能变。所以，只用 clips 教出来的奖励模型，*每步的基准是多少，从来没有任何判断来决定*：
+# 初始化和运气留下什么，就是什么。而照着它学的人却会察觉。来检验一下：把两个世界的模型交给 PPO，给模型说出的每个数都加上 $c = 1$
+# （回答只有一个数，行驶每步一个），看看优势会变多少，因为 PPO 学的就是优势：
+
+# %%
+for name in NAMES:
+    learner = Run.start(ppo.LESSON, load(name), ppo.LESSON.settings[name], seed=SEED, device="cpu")
+    played = relabel(rollout(learner.env, learner.network, learner.generator), runs[name, 0.0].scorer)
+    update, advantages = learner.config.update, []
+    for constant in (0.0, 1.0):
+        rewards = played.rewards + constant * (played.rewards != 0)
+        raw, _ = gae(rewards, played.values, played.terminated, played.mask, gamma=update.gamma, lam=update.lam)
+        advantages.append(normalize(raw, played.mask))
+    flipped = ((advantages[0] > 0) != (advantages[1] > 0))[played.mask].float().mean()
+    print(f"{name:<10} largest change of an advantage {(advantages[0] - advantages[1]).abs().max():.1e}   changed sign: {flipped:.1%}")
+
+# %% [markdown] lang="en"
+# (Advantages are brought to mean 0 and standard deviation 1 before they are used, as PPO does; so 1 is a lot.) An answer gets one number, whenever it ends. A
+# constant there raises all answers alike, and "better than expected" stays what it was. A drive gets more of the constants the longer it
+# lasts. A positive one says "go on", a negative one says "make an end of it".
+#
+# ### The agent that hurries to fall
+#
+# We teach the pole's model clips alone, with three seeds. From each of these models we make two more, by changing a single
+# number, the bias of the last layer, so that the mean reward on a drive of our starting policy is $+1$ a step, or $-1$ a step. Then PPO learns from each of
+# them, for 30 iterations. Beside them stands PPO on the model of section 5, which was taught with drives as well. The world's own +1 is shown to none of them; it is only counted for the table.
+
+# %% [markdown] lang="zh"
+# （优势在使用前会像 PPO 那样调整到均值 0、标准差 1，所以变化 1 已经很大。）回答无论何时结束，都只得到一个数；在那里加常数，所有回答一起升高，
+# “比预期好”还是原来那些。行驶则是越久，得到的常数越多：常数为正，等于说“坚持下去”；常数为负，等于说“早点了结”。
+#
+# ### 急着倒下的智能体
+#
+# 只用 clips 教杆子的奖励模型，用三个随机种子。再从每个模型各做出两个变体，只改一个数，即最后一层的偏置，使它在起始策略的行驶上平均每步奖励为 $+1$ 或 $-1$。
+# 然后让 PPO 照着每一个各学 30 轮。作为对照，再让 PPO 照着第 5 节的模型学，那个模型还学过 drives。
+# 环境自己的 +1 谁也没见过，只在制表时用来计数。
+
+# %%
+SEEDS, UPDATES = (0, 1, 2), 30
+STYLE = {"all pairs": INK, "clips": COLOUR["cartpole"], "clips, mean +1": GOOD, "clips, mean −1": BAD}
+pole, usual = fresh["cartpole"].world, held_out["cartpole"]
+reference_drives = Episodes.joined([usual["drives"].chosen, usual["drives"].rejected])
+judges = {}
+for seed in SEEDS:
+    taught = begin("cartpole", seed=seed, kinds=("clips",), iterations=20)
+    list(reward_model.train(taught))
+    judges["all pairs", seed], judges["clips", seed] = runs["cartpole", 0.0].scorer, taught.scorer
+    for target, said in ((1.0, "clips, mean +1"), (-1.0, "clips, mean −1")):
+        judges[said, seed] = deepcopy(taught.scorer)
+        with torch.no_grad():
+            now = taught.scorer.score(reference_drives)[reference_drives.mask].mean()
+            judges[said, seed].reward[-1].bias.add_(target - now)
+
+drivers, histories = {}, {}
+for (said, seed), scorer in judges.items():
+    config = replace(ppo.LESSON.settings["cartpole"], iterations=UPDATES)
+    learner = Run.start(ppo.LESSON, pole, config, seed=seed, device="cpu")
+    learner.scorer = scorer.requires_grad_(False)
+    histories[said, seed] = list(ppo.LESSON.train(learner))
+    drivers[said, seed] = pole.gold(learner.network, seed=TRUTH, quick=True)
+
+# %%
+figure, grid = panels(1, 2, height=3.2)
+for (said, seed), history in histories.items():
+    points = [(row["iteration"], row["length"]) for row in history if row["length"] is not None]
+    label = said if seed == SEED else None
+    grid[0, 0].plot(*zip(*points, strict=True), color=STYLE[said], lw=1.6, label=label)
+    found = judged(judges[said, seed], usual)
+    grid[0, 1].plot(found["accuracy_clips"], drivers[said, seed]["sampled_return"], "o", color=STYLE[said], ms=8, alpha=0.8)
+grid[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
+grid[0, 0].set_xlabel("iteration of PPO", color=INK, fontsize=9)
+grid[0, 0].set_ylabel("steps of a drive\n(last 100 drives)", color=INK, fontsize=9)
+grid[0, 1].set_xlabel("share of held-out clips judged right", color=INK, fontsize=9)
+grid[0, 1].set_ylabel("steps upright, at the end", color=INK, fontsize=9)
+grid[0, 1].set(xlim=(0.5, 1.01), ylim=(-20, 520))
+show(figure, "Length of the drives while PPO learns from four kinds of reward model; final steps against accuracy on clips.")
+
+rows, changed = [], []
+for (said, seed), scorer in judges.items():
+    found = judged(scorer, usual)
+    with torch.no_grad():
+        offset = scorer.score(reference_drives)[reference_drives.mask].mean()
+        ranks = [episode_scores(each, usual["clips"].chosen) > episode_scores(each, usual["clips"].rejected)
+                 for each in (scorer, judges["clips", seed])]  # fmt: skip
+    if "mean" in said:
+        changed.append((ranks[0] != ranks[1]).float().mean().item())
+    rows.append([
+        said,
+        f"{seed}",
+        f"{offset:+.2f}",
+        f"{found['accuracy_clips']:.1%}",
+        f"{found['accuracy_drives']:.1%}",
+        f"{drivers[said, seed]['sampled_return']:.1f}",
+    ])  # fmt: skip
+display(table(["taught with", "seed", "mean reward a step", "clips judged right", "drives judged right", "steps upright after PPO"], sorted(rows)))
+said = "clips: judgments that a constant per step changes"
+compare(said, predicted[said], max(changed))
+said = "steps upright, with a negative constant per step"
+compare(said, predicted[said], mean([gold["sampled_return"] for (judge, _), gold in drivers.items() if "−" in judge]))
+
+# %% [markdown] lang="en"
+# OFFSETTEXT
+#
+# ## 9. Your own taste
+#
+# Nothing here depends on a judge program. Write a file with one preference a line, in JSON: what was asked, which answer you prefer, and which not. Plain text will do; a list of messages does too,
+# as for a longer conversation. Here are two lines, and what the core makes of them:
+
+# %% [markdown] lang="zh"
+# OFFSETTEXT
+#
+# ## 9. 你自己的喜好
+#
+# 这一切并不依赖裁判程序。写一个文件，每行一条偏好，用 JSON：问了什么，你喜欢哪个回答，不喜欢哪个。直接写文字就行；写成消息列表也行，适合更长的对话。
+# 下面是两行这样的文件，以及核心代码读到了什么：
+
+# %%
+LINES = """\
+{"prompt": "What is the capital of France?", "chosen": "Of course! The capital of France is Paris.", "rejected": "Ugh, it is Paris."}
+{"prompt": [{"role": "user", "content": "法国的首都是哪里？"}], "chosen": [{"role": "assistant", "content": "法国的首都是巴黎。希望能帮到您！"}], "rejected": [{"role": "assistant", "content": "巴黎。别再烦我了。"}]}
+"""
+with TemporaryDirectory() as folder:
+    path = Path(folder) / "mine.jsonl"
+    path.write_text(LINES, encoding="utf-8")
+    mine, pairs = read_preferences(path), language.read_preferences(path)
+    with torch.no_grad():
+        liked = [episode_scores(judge_of_answers, part).tolist() for part in (pairs.chosen, pairs.rejected)]
+    language.write_preferences(answers.rows(slice(0, 1)), Path(folder) / "its.jsonl")
+    written = (Path(folder) / "its.jsonl").read_text("utf-8")
+for one, up, down in zip(mine, *liked, strict=True):
+    print(f"{one.prompt[-1]['content']}   the model's scores: chosen {up:+.2f}, rejected {down:+.2f}")
+print(f"\nas Pairs: chosen {list(pairs.chosen.actions.shape)}, rejected {list(pairs.rejected.actions.shape)} (rows, tokens)")
+print(f"one of the world's own pairs, as it writes it:\n{written}")
+
+# %% [markdown] lang="en"
+# `read_preferences` tells file, line and column of what it cannot read. It leads to the same `Pairs` as everything above; from there
+# on, nothing knows where they came from. To train on your file:
+#
+# ```bash
+# python -m lessons.reward_model --world language --language.preferences mine.jsonl
+# ```
+#
+# A dozen lines will not do, by the way: see how many pairs each iteration above has consumed. Most work on a real reward model is the collecting.
+#
+# ## Quiz
+#
+# Answer first, then unfold.
+#
+# <details><summary>1. A reward model gives the chosen answer 3.0 and the rejected one 1.0. How likely does it say the preference was, and what is the loss? What with 103 and 101?</summary>
+#
+# The margin is 2 in both cases: σ(2) ≈ 0.88, loss −log 0.88 ≈ 0.13 nats.
+# </details>
+#
+# <details><summary>2. A reward model is right on 95 % of pairs of drives. Has it understood balancing?</summary>
+#
+# Not necessarily: counting the steps is right on all of them, and knows nothing of poles. Look at a kind of pairs in which the shortcut is worth nothing, such as clips.
+# </details>
+#
+# <details><summary>3. A third of the judgments are wrong, at random. What is the most that a model can get right of such judgments, and can it be right about more of the truth?</summary>
+#
+# Two thirds of the judgments, and up to all of the truth: wrong judgments pull both ways and cancel, while right ones add up. It only takes more of them.
+# </details>
+#
+# <details><summary>4. Why may a head for the score not sit on the states of the policy?</summary>
+#
+# The state before an action has not seen that action. The last token would never be read.
+# </details>
+#
+# <details><summary>5. All scores of a language reward model are negative. Does that make PPO end its answers early?</summary>
+#
+# No. Each answer gets one score, when it ends and however long it is. What matters is which of the answers scores higher. It would, if the model gave a reward for each token.
+# </details>
+
+# %% [markdown] lang="zh"
+# 读不懂的地方，`read_preferences` 会指出文件、行和列。读出来的是和上文一样的 `Pairs`；从那以后，谁也不知道它们从哪里来。用你的文件来训练：
+#
+# ```bash
+# python -m lessons.reward_model --world language --language.preferences mine.jsonl
+# ```
+#
+# 顺便说一句，十来行是不够的：看看上面每轮迭代用掉多少对就知道。做一个真正的奖励模型，大部分功夫花在收集偏好上。
+#
+# ## 小测验
+#
+# 先想好答案，再展开。
+#
+# <details><summary>1. 奖励模型给选中的回答 3.0 分，给落选的 1.0 分。它认为这个偏好有多大可能？损失是多少？如果是 103 和 101 呢？</summary>
+#
+# 两种情况的间隔都是 2：σ(2) ≈ 0.88，损失是 −log 0.88 ≈ 0.13 奈特。
+# </details>
+#
+# <details><summary>2. 一个奖励模型在成对的行驶上判对了 95 %。它懂得怎样扶杆子了吗？</summary>
+#
+# 不一定：只数步数就能全部判对，却对杆子一无所知。要看捷径派不上用场的那种比较，例如 clips。
+# </details>
+#
+# <details><summary>3. 三分之一的判断是随机判错的。在这样的判断上，模型最多能答对多少？在真实偏好上能更高吗？</summary>
+#
+# 在判断上最多三分之二，在真实偏好上可以一直高到全对：错的判断有的往这边拉，有的往那边拉，互相抵消；对的判断则积少成多。只是需要更多数据。
+# </details>
+#
+# <details><summary>4. 打分的头为什么不能接在策略的状态上？</summary>
+#
+# 动作之前的状态没有看过这个动作，最后一个词元就永远读不到。
+# </details>
+#
+# <details><summary>5. 语言奖励模型的分数全是负的。PPO 会因此让回答早早结束吗？</summary>
+#
+# 不会。每个回答无论多长，只在结束时得到一个分数，要紧的是哪个回答的分数更高。如果模型给每个词元都发奖励，那就会了。
+# </details>
+
+# %% [markdown] lang="en"
+# ## What next
+#
+# ```bash
+# python -m lessons.reward_model --world cartpole                              # full length, with a report
+# python -m lessons.reward_model --world cartpole --cartpole.kinds drives      # is counting all it learns?
+# python -m lessons.reward_model --world language --language.noise 0.4         # a very bad judge
+# ```
+#
+# To read: the loss in `rl_core/losses/reward_model.py` and the update in `rl_core/algorithms/reward_model.py`, one page each. Then
+#
+# - Christiano et al. 2017, [arXiv:1706.03741](https://arxiv.org/abs/1706.03741): rewards learnt from pairs of clips, for robots and games, and what they did so that the
+#   ends of episodes would not give the task away;
+# - Stiennon et al. 2020, [arXiv:2009.01325](https://arxiv.org/abs/2009.01325), and Ouyang et al. 2022 (InstructGPT), [arXiv:2203.02155](https://arxiv.org/abs/2203.02155): the same for texts;
+# - Singhal et al. 2023, [arXiv:2310.03716](https://arxiv.org/abs/2310.03716): how much of what reward models for texts like is simply length;
+# - Gao et al. 2022, [arXiv:2210.10760](https://arxiv.org/abs/2210.10760): what happens when one climbs a learnt reward for too long.
+#
+# **Lesson 5** puts the three steps together: a clone, a reward model taught with pairs of the clone's own episodes, and PPO on it, in both worlds.
+
+# %% [markdown] lang="zh"
+# ## 接下来
+#
+# ```bash
+# python -m lessons.reward_model --world cartpole                              # 完整长度，附报告
+# python -m lessons.reward_model --world cartpole --cartpole.kinds drives      # 它学到的只是数步数吗？
+# python -m lessons.reward_model --world language --language.noise 0.4         # 一个很糟的裁判
+# ```
+#
+# 可以读：`rl_core/losses/reward_model.py` 里的损失和 `rl_core/algorithms/reward_model.py` 里的更新，各一页。然后是
+#
+# - Christiano 等 2017，[arXiv:1706.03741](https://arxiv.org/abs/1706.03741)：从成对的片段学出奖励，用于机器人和游戏；也讲了他们怎样不让回合的结束泄露任务；
+# - Stiennon 等 2020，[arXiv:2009.01325](https://arxiv.org/abs/2009.01325)，以及 Ouyang 等 2022（InstructGPT），[arXiv:2203.02155](https://arxiv.org/abs/2203.02155)：同样的事，用在文本上；
+# - Singhal 等 2023，[arXiv:2310.03716](https://arxiv.org/abs/2310.03716)：文本奖励模型喜欢的东西里，有多少其实只是长度；
+# - Gao 等 2022，[arXiv:2210.10760](https://arxiv.org/abs/2210.10760)：对学来的奖励追求得太久，会发生什么。
+#
+# **第 5 课**把三步连起来：先克隆，再用克隆自己的回合配成对子来教奖励模型，最后用 PPO 追求它，两个世界一起走完。

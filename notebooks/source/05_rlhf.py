@@ -1,0 +1,793 @@
+# %% [markdown] lang="en"
+# # 5. RLHF in three steps
+#
+# A pole that stands pays one point for each step. Nobody pays a point for a polite answer. All that people can give is
+# an opinion: *of these two, I prefer that one*. So the question of this lesson is
+#
+# > **How does an opinion become a policy, if nobody can write down the reward?**
+#
+# The recipe that made language models into assistants has three steps (Ouyang et al. 2022,
+# [arXiv:2203.02155](https://arxiv.org/abs/2203.02155)). It is called *reinforcement learning from human feedback*, RLHF:
+#
+# 1. **SFT.** Start from a trained model, and let it imitate demonstrations.
+# 2. **Reward model.** Show people pairs of its answers, and train a network to give the preferred ones the higher score.
+# 3. **PPO.** Let the model write, pay it that score, and keep it close to where it started.
+#
+# You have met all the parts in the lessons before. New is what flows between them, and what goes wrong there. We also
+# take the true reward away from the pole: from now on it must live on opinions, as the language model does. The world's
+# own reward is still there, but **only we look at it**. PPO never sees it.
+#
+# It takes about four minutes to run on one CPU core.
+
+# %% [markdown] lang="zh"
+# # 5. RLHF 三步走
+#
+# 杆子每立一步就得一分；可是没有人会为“礼貌”发分数。人能给的只有意见：**这两个里面，我更喜欢那一个**。所以这一课的问题是：
+#
+# > **奖励谁也写不出来，意见怎样才能变成策略？**
+#
+# 把语言模型变成助手的那套办法分三步（Ouyang 等，2022，[arXiv:2203.02155](https://arxiv.org/abs/2203.02155)），
+# 叫作**基于人类反馈的强化学习**（reinforcement learning from human feedback, RLHF）：
+#
+# 1. **SFT**：从训练好的模型出发，让它模仿示范。
+# 2. **奖励模型**（reward model）：让人比较它写的成对回答，再训练一个网络，给更受喜欢的那个打更高的分。
+# 3. **PPO**：让模型自己写，按这个分数付钱，同时不许它离起点太远。
+#
+# 零件在前几课都见过了。新鲜的是它们之间传递的东西，以及在交接处会出什么问题。我们还要把杆子的真实奖励也拿走：
+# 从现在起，它也得和语言模型一样靠意见过日子。世界自己的奖励仍然存在，但**只有我们看**，PPO 从头到尾都看不到。
+#
+# 在一个 CPU 核上，全部运行一遍大约四分钟。
+
+# %%
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the repository's root, wherever Jupyter was started
+
+import torch
+from IPython.display import display
+
+from lessons import ppo, reward_model, rlhf, sft
+from lessons.figures import credit_of, drawable, microscope
+from lessons.figures_rlhf import three_steps
+from lessons.notebook import COLOURS, INK, compare, excerpt, functions_used, panels, show, table
+from lessons.run import Run
+from lessons.tables import RLHF
+from lessons.worlds import NAMES, load
+from lessons.worlds.measure import kl_per_episode
+from rl_core.advantages import kl_shaped_rewards
+from rl_core.algorithms.reward_model import episode_scores, typical_reward
+from rl_core.algorithms.sft import sft as sft_update
+from rl_core.losses.reward_model import bradley_terry_loss
+from rl_core.rollout import relabel, rollout
+from rl_core.types import Episodes, Pairs, Prompt
+
+torch.set_num_threads(1)
+SEED, TRUTH = 0, 10_000  # training and evaluation never share a seed
+LEARNT, BAD = "#2f8f5b", "#b3243c"
+COLOUR = {name: COLOURS[place] for place, name in enumerate(NAMES)}
+TOLD = {"cartpole": ("sampled_return", "greedy_return"), "language": ("score", "right", "polite", "rude", "eos")}
+worlds = {name: load(name) for name in NAMES}
+folder = TemporaryDirectory()  # what one step hands on to the next
+
+
+def place(*names):
+    """Return where a step leaves what it made."""
+    return str(Path(folder.name, *names))
+
+
+# %% [markdown] lang="en"
+# ## Predict first
+#
+# **Change these numbers, then run on.** They are compared with the measurements as these come in.
+#
+# - After being trained on pairs: in what share of pairs that it never saw will the reward model prefer what the judge
+#   prefers? (A coin: 0.5.)
+# - After PPO on *that model's* rewards: what does the world itself say? For the pole in steps (the clone stands about 50
+#   of at most 500), for an answer in points (the clone gets about 1, the best is 2).
+# - How many networks of the language model's size are in memory while PPO runs?
+# - In the last section PPO learns from a *bad* reward model, and nothing keeps it close to its start. What will the
+#   world say then?
+
+# %% [markdown] lang="zh"
+# ## 先预测
+#
+# **请改动下面的数字，再往下运行。** 每测出一个结果，就会和你的预测放在一起比较。
+#
+# - 用成对数据训练之后，在它从没见过的成对数据里，奖励模型与裁判看法一致的比例是多少？（抛硬币是 0.5。）
+# - 用**这个模型**的奖励做完 PPO，世界自己怎么说？杆子以步数计（克隆大约能立 50 步，最多 500 步），
+#   回答以分数计（克隆大约得 1 分，最高 2 分）。
+# - PPO 运行时，内存里同时放着几个和语言模型一样大的网络？
+# - 最后一节让 PPO 跟着一个**很差**的奖励模型学，又没有任何东西把它拉在起点附近。那时世界又会怎么说？
+
+# %%
+predicted = {
+    "unseen pairs told apart": {"cartpole": 0.75, "language": 0.75},
+    "truth after PPO": {"cartpole": 250, "language": 1.3},
+    "networks in memory": {"cartpole": 2, "language": 2},
+    "truth after PPO on a bad reward": {"cartpole": 50, "language": 1.0},
+}
+
+# %% [markdown] lang="en"
+# ## The three steps
+#
+# Above each step stands what it is shown, in the box are the networks that it holds. Filled ones learn, dashed ones
+# are frozen. Follow the arrows: **the clone** that SFT makes is used three times. It plays the pairs that are judged;
+# it is where PPO starts; and it is the reference that PPO must stay close to.
+
+# %% [markdown] lang="zh"
+# ## 三步
+#
+# 每一步的上方写着给它看什么，方框里是它要用到的网络：实心的在学习，虚线的冻结不动。请顺着箭头看：SFT 做出的**克隆**（clone）被用了三次——
+# 供人评判的成对数据由它来写；PPO 从它出发；它还是 PPO 不可远离的参考策略。
+
+# %%
+show(three_steps(), "SFT makes a clone, pairs of its episodes make a reward model, and PPO does what that model likes.")
+
+# %% [markdown] lang="en"
+# In code a run of RLHF is three runs, one after another. Each reads from a folder what the one before has left there
+# (`clone`, `taste`):
+
+# %% [markdown] lang="zh"
+# 在代码里，一次 RLHF 就是先后三次训练；每一次都从文件夹里读取上一次留下的东西（`clone` 是克隆，`taste` 是学到的喜好）：
+
+# %%
+excerpt(rlhf.Stages.enter, "clone, taste =", "self.now = ")
+
+# %% [markdown] lang="en"
+# The complete recipe is `python -m lessons.rlhf`. Here we take its steps by hand, and shortened, so that we can look in
+# between.
+#
+# ## Step 1: imitate
+#
+# SFT makes the shown actions likelier, and that is all ([arXiv:2203.02155](https://arxiv.org/abs/2203.02155), section
+# 3.5). With $a_t$ what the demonstrator did in state $s_t$:
+#
+# $$L_{\text{SFT}} = -\,\text{mean}_t \, \log \pi(a_t \mid s_t)$$
+
+# %% [markdown] lang="zh"
+# 完整的流程是 `python -m lessons.rlhf`。这里我们把三步拆开，亲手一步一步做，并且缩短一些，好在中间停下来看看。
+#
+# ## 第一步：模仿
+#
+# SFT 只做一件事：让示范里的动作更可能出现（[arXiv:2203.02155](https://arxiv.org/abs/2203.02155)，第 3.5 节）。
+# 设 $a_t$ 是示范者在状态 $s_t$ 下的动作：
+#
+# $$L_{\text{SFT}} = -\,\text{mean}_t \, \log \pi(a_t \mid s_t)$$
+
+# %%
+display(excerpt(sft_update, "for index in deal", "whole=cells"))
+shown = Run.start(sft.LESSON, worlds["cartpole"], RLHF["cartpole"].sft, seed=SEED, device="cpu")
+records = list(sft.train(shown))
+shown.keep(Path(place("cartpole", "sft")))
+clone = {"cartpole": place("cartpole", "sft"), "language": "reference"}  # the language model's comes with the course
+print(f"cartpole: {records[0]['loss']:.3f} -> {records[-1]['loss']:.3f} nats per push, {shown.seconds:.1f} s")
+
+# %% [markdown] lang="en"
+# (A *nat* is the unit of natural logarithms; a coin toss is worth 0.69 of them.) The language model's SFT is the same function with other numbers, but takes a few minutes. Its result comes with
+# the course, so we load it: `"reference"`. Both clones copy somebody imperfect: a driver who is blind to speed and pushes
+# at random three times out of ten, and answers of which one in five is rude. What the truth says of them, before and
+# after (*base* is the pole's fresh network, and the language model as pre-training left it):
+
+# %% [markdown] lang="zh"
+# （**奈特**（nat）是自然对数的单位，抛一次硬币值 0.69 奈特。）语言模型的 SFT 用的是同一个函数，只是数字不同，要跑几分钟；它的结果随课程附带，
+# 直接读进来就行，即 `"reference"`。两个克隆模仿的对象都不完美：一个是看不见速度、十次里有三次乱推的司机，
+# 一个是五分之一带着粗鲁语气的回答。模仿前后的真实水平如下（base：杆子这边是全新的网络，语言这边是刚做完预训练的模型）：
+
+# %%
+truth = {name: {} for name in NAMES}
+for name, world in worlds.items():
+    for stage, start in (("base", "base"), ("SFT", clone[name])):
+        truth[name][stage] = world.gold(world.network(start, seed=SEED), seed=TRUTH, quick=True)
+    rows = [[key, *(f"{gold[key]:.2f}" for gold in truth[name].values())] for key in TOLD[name]]
+    display(table([world.title, *truth[name]], rows))
+
+# %% [markdown] lang="en"
+# (*sampled_return*: mean steps upright when pushes are drawn by chance, as in training; *greedy_return*: when the
+# likelier push is always taken. *score*: the judge's points, −2 to 2; the others are shares of the answers, and *eos* means that the
+# answer came to an end by itself.)
+#
+# The imitation worked: a model that answers nothing became one that answers, in the taught form. And it has copied the
+# rudeness as well. More of the same would not help (lesson 3).
+#
+# ## Step 2: learn what is liked
+#
+# Now people come in. Here a program plays them, so that we can know the truth; it says which of two is better, and
+# *nothing else*. The clone plays each start twice, the judge picks one. For the pole there are two kinds of
+# judgment: which of two drives stands longer, and which of two short clips, equally long, is steadier.
+#
+# A network $r_\phi$ with parameters $\phi$ shall give rewards. Their sum over an episode is its score $s_\phi$.
+# Bradley and Terry's model (1952) says how scores become choices: $\sigma(x) = 1/(1+e^{-x})$ turns the difference into the probability
+# that the first is preferred. Training makes the choices that people really made likely:
+#
+# $$L(\phi) = -\,\text{mean}\, \log \sigma\big(s_\phi(\text{chosen}) - s_\phi(\text{rejected})\big), \qquad s_\phi = \sum_t r_{\phi,t}$$
+
+# %% [markdown] lang="zh"
+# （sampled_return：像训练时那样按概率抽取动作，平均能立多少步；greedy_return：总取更可能的动作。score：裁判给的分，从 −2 到 2；其余是占回答的比例，
+# eos 指回答自己写到了结尾。）
+#
+# 模仿起了作用：一个答不了任何问题的模型，学会了按教的样子回答。可是粗鲁也一并学来了。再多模仿也无济于事（第 3 课）。
+#
+# ## 第二步：学会什么受人喜欢
+#
+# 现在轮到人了。这里由一个程序来扮演人，这样我们才知道真相；它只说两个里哪个更好，**别的什么也不说**。克隆在每个起点上各玩两次，裁判挑出一个。
+# 杆子这边有两种评判：两次行驶哪次立得更久；两个同样长的短片段里哪个更稳。
+#
+# 让一个参数为 $\phi$ 的网络 $r_\phi$ 来给奖励。一个回合的奖励之和就是它的得分 $s_\phi$。
+# Bradley 和 Terry 的模型（1952）说明得分怎样变成选择：$\sigma(x) = 1/(1+e^{-x})$ 把得分之差变成“前一个更受喜欢”的概率。
+# 训练就是让人们真实做出的选择变得更可能：
+#
+# $$L(\phi) = -\,\text{mean}\, \log \sigma\big(s_\phi(\text{chosen}) - s_\phi(\text{rejected})\big), \qquad s_\phi = \sum_t r_{\phi,t}$$
+
+# %%
+display(excerpt(episode_scores, "return keep"))
+display(excerpt(bradley_terry_loss, "margins =", "loss ="))
+
+# %% [markdown] lang="en"
+# A pole's model rewards every step, from what was seen and done in it. A language model's reads the whole answer and
+# puts one number on its end. The loss does not care: it compares sums.
+#
+# One pass over pairs is one iteration, and each pass has fresh pairs. So the accuracy below is always measured on pairs
+# that the model has not yet learnt from. Beside it we note the *size* of a typical reward (root mean square of those
+# that are not 0), on pairs that are kept apart.
+
+# %% [markdown] lang="zh"
+# 杆子的奖励模型根据每一步看到的和做的，给每一步发奖励；语言的奖励模型读完整个回答，在末尾给一个数。损失并不在意，它比较的是总和。
+#
+# 每一轮（iteration）把成对数据过一遍，而且每一轮都换新的。所以下面的准确率总是在模型还没学过的数据上测的。
+# 同时记下典型奖励的**大小**（不为 0 的奖励的均方根），用另外留出的成对数据来量。
+
+# %%
+PASSES = {"cartpole": 20, "language": 4}
+taught, taste = {}, {}
+for name, world in worlds.items():
+    config = replace(RLHF[name].reward_model, start=clone[name], iterations=PASSES[name])
+    run = Run.start(reward_model.LESSON, world, config, seed=SEED, device="cpu")
+    unseen = Pairs.joined(list(world.preferences(run.network, 64, seed=TRUTH, held_out=True).values()))
+    taught[name] = [record | {"size": typical_reward(run.scorer, unseen)} for record in reward_model.train(run)]
+    run.keep(Path(place(name, "reward_model")))
+    truth[name]["reward model"], taste[name] = run.truth(seed=TRUTH, quick=True), run
+
+# %%
+figure, grid = panels(1, 3, width=9.6, height=2.9)
+for axes, (quantity, label) in zip(
+    grid[0], [("loss", "loss (nats per pair)"), ("accuracy", "told apart"), ("size", "typical reward")], strict=True
+):
+    for name, rows in taught.items():
+        pairs = torch.tensor([row["pairs"] for row in rows]).cumsum(dim=0)
+        axes.plot(pairs, [row[quantity] for row in rows], "o-", ms=3, color=COLOUR[name], label=worlds[name].title)
+    axes.set_title(label, loc="left", color=INK, fontsize=10)
+    axes.set(xscale="log", xlabel="pairs judged so far")
+    axes.xaxis.label.set(color=INK, fontsize=9)
+    level = {"loss": torch.tensor(2.0).log(), "accuracy": 0.5, "size": 1.0}[quantity]
+    axes.axhline(level, color=INK, lw=0.8, ls=(0, (4, 3)))
+grid[0, 2].set_yscale("log")
+grid[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK)
+show(figure, "Loss, accuracy and typical reward of both reward models against the number of pairs judged.")
+
+for name, rows in taught.items():
+    said = truth[name]["reward model"]
+    compare(f"{name}: unseen pairs told apart", predicted["unseen pairs told apart"][name], said["accuracy"])
+    kinds = [key.removeprefix("accuracy_") for key in said if key.startswith("accuracy_")]
+    for kind in kinds:
+        print(f"    {kind:<8} {said[f'accuracy_{kind}']:.0%}   by length alone {said[f'count_steps_{kind}']:.0%}")
+    print(f"    {sum(row['pairs'] for row in rows):,.0f} judgments, {taste[name].seconds:.0f} s")
+
+# %% [markdown] lang="en"
+# Dashed: what a coin would reach (loss $\log 2$, half of the pairs), and size 1. These judgments are **all that people
+# contribute** to what follows. (*By length alone*: an impostor who simply prefers the longer of two. It is unbeatable on drives, since
+# there it *is* the rule; on clips and answers the model must have learnt something else.)
+#
+# ### What has it learnt?
+#
+# Nobody told it what an upright pole is, or politeness. Left: the reward that the pole's model gives for a state, over
+# the pole's lean and turning speed, with the cart in the middle and at rest (mean over both pushes). Right: answers to
+# questions that were not trained on, each a dot; across is the judge's true score, upwards the learnt one.
+
+# %% [markdown] lang="zh"
+# 虚线：抛硬币能达到的水平（损失 $\log 2$，对一半），以及大小 1。这些评判就是人在后面整个过程里的**全部贡献**。
+# （by length alone：一个冒牌货，总选更长的那个。比较行驶时它战无不胜，因为规则本来就是这一条；在片段和回答上，模型必须学到别的东西。）
+#
+# ### 它学到了什么？
+#
+# 没人告诉过它什么叫“立得直”，什么叫“礼貌”。左图：杆子的奖励模型给每个状态的奖励，横轴是倾角，纵轴是角速度，小车静止在正中（对两种推法取平均）。
+# 右图：每个点是对一个没训练过的问题的回答，横轴是裁判的真实分数，纵轴是学到的分数。
+
+# %%
+lean, turn = torch.meshgrid(torch.linspace(-0.21, 0.21, 61), torch.linspace(-2, 2, 61), indexing="xy")
+still = torch.zeros(lean.numel())
+states = torch.stack([still, still, lean.flatten(), turn.flatten()], dim=1).unsqueeze(1)
+done, counts = torch.zeros(len(states), 1, dtype=torch.int64), torch.ones(len(states), 1, dtype=torch.bool)
+with torch.no_grad():
+    pushes = [Episodes(Prompt.empty(len(states)), states, done + push, counts) for push in (0, 1)]
+    map_of = sum(taste["cartpole"].scorer.score(push) for push in pushes).view(lean.shape) / 2
+written = rollout(
+    worlds["language"].examples(210, seed=TRUTH), taste["language"].network, torch.Generator().manual_seed(TRUTH)
+)
+scores = relabel(written, taste["language"].scorer).rewards.sum(dim=1)
+judged = torch.tensor([answer.verdict.score for answer in worlds["language"].answers(written)])
+
+figure, ((left, right),) = panels(1, 2, width=9.2, height=3.3)
+limit = map_of.abs().max().item()
+image = left.pcolormesh(lean.rad2deg(), turn.rad2deg(), map_of, cmap="RdYlGn", vmin=-limit, vmax=limit, rasterized=True)
+figure.colorbar(image, ax=left, shrink=0.9).ax.tick_params(labelsize=8, length=0)
+left.set_title("CartPole: reward r of a step", loc="left", color=COLOUR["cartpole"], fontsize=11, weight="bold")
+left.set_xlabel("lean (degrees)", color=INK, fontsize=9)
+left.set_ylabel("turning speed (degrees / s)", color=INK, fontsize=9)
+jitter = 0.16 * (torch.rand(len(judged), generator=torch.Generator().manual_seed(SEED)) - 0.5)
+right.plot(judged + jitter, scores, "o", ms=5, mew=0, alpha=0.35, color=COLOUR["language"])
+for score in judged.unique():
+    right.plot([score - 0.16, score + 0.16], [scores[judged == score].median()] * 2, color=INK, lw=2)
+right.set_title("Language model: score of an answer", loc="left", color=COLOUR["language"], fontsize=11, weight="bold")
+right.set_xlabel("judge's score (never shown)", color=INK, fontsize=9)
+right.set_ylabel("learnt score", color=INK, fontsize=9)
+show(figure, "Left: the pole's learnt reward over lean and turning speed. Right: learnt against true scores.")
+
+# %% [markdown] lang="en"
+# *Left:* red is where a fall is near: leaning, and turning further the same way. Green is where the pole is upright, or on its way
+# back. That is what a good driver looks at, and the mediocre one is blind to half of it. *Right:* a bar marks the median
+# of each true score. The bars climb, though the judge never gave the model a single number. But look how wide the columns are: some wrong answers score like
+# right ones. **A reward model is an estimate**, and step 3 will search it for mistakes.
+#
+# ### A unit for the reward
+#
+# Look once more at the third panel above. The pairs say who wins, never by how much. To be surer of what it knows, the model
+# can only make its scores larger, so **their size grows with training**: it tells how long we trained, not how good anything is. In step 3 the score is weighed
+# against something that *has* a unit, nats of KL. With a reward whose unit is an accident, the price $\beta$ would mean another
+# thing in each run. So the last pass ends with a division: afterwards a typical reward is 1, about as large as the
+# worlds' own, one point for a step or for a plain right answer. (That is the last point of each curve. Order and accuracy do not change.)
+
+# %% [markdown] lang="zh"
+# **左图**：红色是快要倒的地方，杆子歪着，而且还在往同一侧转；绿色是立得直，或者正在回正。好司机看的就是这些，而那位平庸的司机有一半看不见。
+# **右图**：横杠是每种真实分数对应的中位数。横杠一路升高，尽管裁判从没给过模型任何一个数。但也要看到每一列有多宽：有些错误回答的得分和正确的一样高。
+# **奖励模型只是一个估计**，而第三步会去翻找它的错误。
+#
+# ### 给奖励一个单位
+#
+# 再看一眼前面的第三幅小图。成对数据只说谁赢，从不说赢多少。模型要对自己知道的事更有把握，只能把得分放大，所以**得分的大小随训练增长**：
+# 它反映的是训练了多久，而不是东西有多好。到了第三步，得分要和一个**有**单位的量（以奈特计的 KL）放到天平两端。如果奖励的单位全凭偶然，
+# 价格 $\beta$ 在每次训练里的含义就都不一样。所以最后一轮结束时要做一次除法：此后典型的奖励是 1，和世界自己的奖励差不多大——杆子每一步一分，
+# 平淡但正确的回答一分。（就是每条曲线的最后一个点。排序和准确率都不变。）
+
+# %%
+display(excerpt(typical_reward, "rewards = keep", "return size"))
+display(excerpt(reward_model.train, "if run.iteration + 1", "run.scorer.scale_by"))
+for name, rows in taught.items():
+    raw, unit = rows[-2]["size"], rows[-1]["size"]
+    print(f"{name:<10} typical reward after the last pass but one {raw:6.2f}   at the end {unit:5.2f}")
+
+# %% [markdown] lang="en"
+# ## Step 3: do what is liked, and stay close
+#
+# Let the clone play, replace the world's rewards by those of the model, and charge for each step away from the reference:
+#
+# $$r'_t = r_{\phi,t} - \beta \, \big( \log \pi(a_t \mid s_t) - \log \pi_{\text{ref}}(a_t \mid s_t) \big)$$
+#
+# $\pi$ is the policy as it is now, $\pi_{\text{ref}}$ the frozen clone, and $\beta$ the price in points per nat. The first term is `relabel`:
+
+# %% [markdown] lang="zh"
+# ## 第三步：做受人喜欢的事，又不走远
+#
+# 让克隆去玩，把世界的奖励换成模型的奖励，并且每离开参考策略一步都要付钱：
+#
+# $$r'_t = r_{\phi,t} - \beta \, \big( \log \pi(a_t \mid s_t) - \log \pi_{\text{ref}}(a_t \mid s_t) \big)$$
+#
+# $\pi$ 是现在的策略，$\pi_{\text{ref}}$ 是冻结的克隆，$\beta$ 是价格，单位是每奈特多少分。第一项由 `relabel` 完成：
+
+# %%
+display(excerpt(relabel, "rewards = torch.zeros_like", "return replace"))
+display(excerpt(kl_shaped_rewards, "return keep(rewards"))
+display(excerpt(ppo.train, "while run.iteration", "yield"))
+
+# %% [markdown] lang="en"
+# Apart from the line with `relabel`, this is the loop of lesson 2.
+#
+# **Why is the clone the reference?** Three reasons. The reward model has only ever seen what the clone does; far from there
+# it guesses. The clone knows things that no pair speaks of, such as grammar. And PPO starts there, so that the KL begins at exactly 0.
+#
+# Does PPO really not see the world's own reward? We overwrite it with NaN ("not a number") in a played rollout, which would poison
+# everything it touched, and relabel both.
+
+# %% [markdown] lang="zh"
+# 除了 `relabel` 那一行，这就是第 2 课的循环。
+#
+# **参考策略为什么是克隆？** 有三个理由。奖励模型只见过克隆的行为，离得远了它就只能猜；克隆还懂得许多没有一对数据提到的事，比如语法；
+# 而且 PPO 正是从它出发的，所以 KL 恰好从 0 开始。
+#
+# PPO 真的看不到世界自己的奖励吗？我们在一份对局记录里把它改写成 NaN（“不是数”）——谁碰到它，谁就会出毛病——然后对改写前后的两份都做 `relabel`。
+
+# %%
+TURNS = {"cartpole": 34, "language": 16}
+runs = {}
+for name, world in worlds.items():
+    config = replace(RLHF[name].ppo, start=clone[name], scorer=place(name, "reward_model"), iterations=TURNS[name])
+    runs[name] = run = Run.start(ppo.LESSON, world, config, seed=SEED, device="cpu")
+    played = rollout(world.examples(16, seed=SEED), run.network, torch.Generator().manual_seed(SEED))
+    blind = replace(played, rewards=torch.full_like(played.rewards, torch.nan))
+    same = torch.equal(relabel(played, run.scorer).rewards, relabel(blind, run.scorer).rewards)
+    print(f"{name:<10} the same rewards for PPO without the world's: {same}")
+
+# %% [markdown] lang="en"
+# ### Who is in memory
+#
+# Count the networks. The policy acts, the critic predicts, the reference keeps, the reward model pays. PPO with the
+# world's own reward and no anchor needs the first two.
+
+# %% [markdown] lang="zh"
+# ### 内存里有谁
+#
+# 数一数网络：策略负责行动，评论家负责预测，参考策略负责拉住，奖励模型负责付钱。用世界自己的奖励、又不用锚的 PPO，只需要前两个。
+
+# %%
+rows = []
+for name, run in runs.items():
+    kept = run.reference.state_dict()
+    parts = {
+        "policy π": [weight for key, weight in run.network.named_parameters() if key in kept],
+        "critic V": [weight for key, weight in run.network.named_parameters() if key not in kept],
+        "reference": list(run.reference.parameters()),
+        "reward model": list(run.scorer.parameters()),
+    }
+    counts = {part: sum(weight.numel() for weight in weights) for part, weights in parts.items()}
+    times = sum(counts.values()) / counts["policy π"]
+    rows.append([run.world.title, *(f"{count:,}" for count in counts.values()), f"{times:.1f} ×"])
+    compare(f"{name}: networks in memory", predicted["networks in memory"][name], len(parts))
+states = ("learns", "learns", "frozen", "frozen")
+heads = [f"{part} ({state})" for part, state in zip(parts, states, strict=True)]
+table(["parameters", *heads, "all / policy"], rows)
+
+# %% [markdown] lang="en"
+# For a policy with seven billion parameters, do the sum yourself. (And Adam keeps two more numbers for each parameter that learns.)
+#
+# ### Run it
+#
+# While PPO learns, we stop now and then and let the policy play 64 episodes on starts that training never uses. The same episodes are
+# then valued twice: by the reward model (what PPO is paid) and by the world (what we want).
+
+# %% [markdown] lang="zh"
+# 如果策略有七十亿个参数，请自己算一算。（何况对每个要学习的参数，Adam 还要另存两个数。）
+#
+# ### 运行
+#
+# PPO 学习时，我们不时停下来，让策略在训练从不使用的起点上玩 64 个回合；同样这些回合，估价两次：奖励模型估一次（PPO 拿到的报酬），世界估一次（我们真正想要的）。
+
+
+# %%
+def seen_twice(run):
+    """Return what 64 unseen episodes are worth to the reward model and to the world, and their KL to the reference."""
+    played = rollout(run.world.examples(64, seed=TRUTH), run.network, torch.Generator().manual_seed(TRUTH))
+    worths = [one.rewards.sum(dim=1).mean().item() for one in (relabel(played, run.scorer), played)]
+    return *worths, kl_per_episode(played, run.reference)
+
+
+MIDDLE = {"cartpole": 8, "language": 4}  # the iteration after which the microscope takes its rows
+seen, caught = {}, {}
+for name, run in runs.items():
+    seen[name] = [(0, *seen_twice(run))]
+    for _ in ppo.train(run):
+        if run.iteration % 2 == 0:
+            seen[name].append((run.iteration, *seen_twice(run)))
+        if run.iteration == MIDDLE[name]:
+            env, generator = run.world.examples(64, seed=TRUTH), torch.Generator().manual_seed(SEED)
+            caught[name] = relabel(rollout(env, run.network, generator), run.scorer)
+    truth[name]["PPO"] = run.truth(seed=TRUTH, quick=True)
+
+# %%
+figure, grid = panels(2, 2, height=4.6, sharex="col", height_ratios=[2, 1])
+for column, (name, points) in enumerate(seen.items()):
+    turn, learnt, true, kl = zip(*points, strict=True)
+    top, low = grid[:, column]
+    top.plot(turn, learnt, "o-", ms=3, lw=1.8, color=LEARNT, label="learnt reward: what PPO is paid")
+    top.plot(turn, true, "o-", ms=3, lw=1.8, color=COLOUR[name], label="true reward: only we look")
+    low.plot(turn, kl, "o-", ms=3, lw=1.8, color=INK)
+    top.set_title(worlds[name].title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
+    top.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
+    top.set_ylim(min(0, *learnt))
+    low.set_xlabel("iteration of PPO", color=INK, fontsize=9)
+    low.set_ylim(0)
+grid[0, 0].set_ylabel("mean per episode", color=INK, fontsize=9)
+grid[1, 0].set_ylabel("KL to the clone\n(nats per episode)", color=INK, fontsize=9)
+show(figure, "Learnt and true reward per episode, and the KL to the clone, against PPO's iterations, in both worlds.")
+
+# %% [markdown] lang="en"
+# **The two curves rise together.** PPO climbs the green one, and the true one comes along, although nothing that
+# PPO sees depends on it. That is the whole idea of RLHF, and all of its hope. (The two need not have the same height: a model of
+# preferences is known only up to its unit and, for texts, up to a constant.) The truth after each step:
+
+# %% [markdown] lang="zh"
+# **两条曲线一起上升**。PPO 爬的是绿色那条，而真实的那条跟着上来了，尽管 PPO 看到的一切都与它无关。RLHF 的全部想法就在这里，全部的指望也在这里。
+# （两条线不必一样高：从偏好学来的分数，单位是随意的；对文本来说，还可以整体加减一个常数。）每一步之后的真实水平：
+
+# %%
+for name, stages in truth.items():
+    stages = {stage: gold for stage, gold in stages.items() if stage != "reward model"}
+    rows = [[key, *(f"{gold[key]:.2f}" for gold in stages.values())] for key in TOLD[name]]
+    display(table([worlds[name].title, "base", "after 1. SFT", "after 3. PPO"], rows))
+for name, run in runs.items():
+    compare(f"{name}: truth after PPO", predicted["truth after PPO"][name], truth[name]["PPO"][run.world.headline])
+    print(f"{'':<52} KL to the clone {truth[name]['PPO']['kl']:.1f} nats per episode")
+
+# %% [markdown] lang="en"
+# Step 1 taught the form, and copied the faults; steps 2 and 3 took faults away that no demonstration names. The
+# pole now stands far longer than the driver whose drives it was cloned from, and than any drive that was ever judged in a pair.
+
+# %% [markdown] lang="zh"
+# 第一步教会了样子，也抄来了毛病；第二、三步去掉的毛病，没有哪个示范指出过。杆子现在立得比当初被克隆的那位司机久得多，也比成对评判里的任何一次行驶都久。
+
+# %% [markdown] lang="en"
+# ## The credit microscope
+#
+# How does a learnt reward become a lesson for single steps? Here are two rows from early in the training, one of each world: those that the
+# reward model liked least. Columns are steps (the last ones of the row), on top what was done. Each line has its own colour scale: green above 0, red below.
+
+# %% [markdown] lang="zh"
+# ## 功过显微镜
+#
+# 学来的奖励，怎样变成对每一步的评语？下面是训练早期的两行，每个世界一行，都是奖励模型最不喜欢的。每列是一步（取这一行的最后几步），
+# 最上面写着做了什么。每一行数各用各的色标：绿色大于 0，红色小于 0。
+
+# %%
+credits = []
+for name, one in caught.items():
+    words = [worlds[name].words(one, row) for row in range(len(one))]
+    fits = torch.tensor([drawable(said) for said in words])  # the figure's font has them
+    row = one.rewards.sum(dim=1).where(fits, torch.inf).argmin().item()
+    update = runs[name].config.update
+    credits.append(credit_of(one, row, words[row], gamma=update.gamma, lam=update.lam))
+    print(f"{name:<10} learnt score {one.rewards[row].sum():6.2f}   mean of 64 {one.rewards.sum(dim=1).mean():6.2f}")
+show(
+    microscope(credits, [world.title for world in worlds.values()]), "The least liked row of each world, step by step."
+)
+
+# %% [markdown] lang="en"
+# - **Reward.** The pole's own world pays 1 for each step, whatever it looks like. The learnt reward *has an opinion about
+#   each step*: it sinks before the pole falls. The answer is paid once, at its end token (EOS), after being read as a whole.
+# - **Value** is the critic's forecast of what this model, and not the world, will still pay.
+# - **Advantage** is what PPO makes likelier or less likely: the disappointment, handed back to the steps that led there.
+#
+# ## The same functions
+#
+# All three steps, one iteration of each, with a tracer: which functions of the core ran?
+
+# %% [markdown] lang="zh"
+# - **reward（奖励）**：杆子自己的世界不管姿势如何，每步都给 1；学来的奖励却**对每一步都有看法**，杆子倒下之前它就在变小。回答只在结束词元（EOS）处得到一次，
+#   那时整个回答已经读完。
+# - **value（价值）**：评论家预测的是这个**模型**（而不是世界）今后还会付多少。
+# - **advantage（优势）**：PPO 据此让动作更可能或更少见，也就是把失望分摊给通向它的那几步。
+#
+# ## 同样的函数
+#
+# 三步各跑一轮，用跟踪器记下核心代码里执行过的函数：
+
+# %%
+SMALL = {
+    "sft": (sft, {"demonstrations": 8}),
+    "reward_model": (reward_model, {"starts": 16}),
+    "ppo": (ppo, {"rows": 8}),
+}
+rows = []
+for step, (lesson, less) in SMALL.items():
+    used = {}
+    for name, world in worlds.items():
+        links = {"scorer": place(name, "reward_model")} if step == "ppo" else {}
+        config = replace(getattr(RLHF[name], step), start=clone[name], iterations=2, **less, **links)
+        small = Run.start(lesson.LESSON, world, config, seed=SEED, device="cpu")
+        used[name] = functions_used(lambda lesson=lesson, small=small: next(lesson.train(small)))
+    shared = used["cartpole"] & used["language"]
+    only = [", ".join(said.split(": ")[1] for said in sorted(used[name] - shared)) or "none" for name in NAMES]
+    rows.append([step, f"{len(shared)}", *only])
+table(["step", "in both worlds", "CartPole only", "language only"], rows)
+
+# %% [markdown] lang="en"
+# What runs in one world only has to do with the pole's lack of memory: its rows can be cut into single steps. The algorithms are the same objects.
+#
+# ## What it costs
+#
+# PPO works. Now count what it takes: seconds on the machine that made these outputs, networks that a step needs, and the
+# settings that have to be right. (For the language model, SFT was done beforehand.)
+
+# %% [markdown] lang="zh"
+# 只在一个世界里执行的那几个，都与杆子的网络没有记忆有关：它的行可以切成单步。算法则是同样的对象。
+#
+# ## 代价
+#
+# PPO 管用。再来数数它要花什么：在产生这些输出的机器上用了多少秒，每一步需要几个网络，又有多少个设置必须调对。（语言模型的 SFT 是事先做好的。）
+
+# %%
+NEEDS = {"sft": ("1", "1"), "reward_model": ("2", "1"), "ppo": ("4", "2")}
+rows = []
+for step, (networks, learners) in NEEDS.items():
+    took = [{"sft": {"cartpole": shown}, "reward_model": taste, "ppo": runs}[step].get(name) for name in NAMES]
+    settings = getattr(RLHF["language"], step)
+    knobs = len(fields(settings)) - 1 + len(fields(settings.update))
+    seconds = ["–" if run is None else f"{run.seconds:.0f} s" for run in took]
+    rows.append([step, *seconds, networks, learners, f"{knobs}"])
+table(["step", *(world.title for world in worlds.values()), "networks", "of them learn", "settings"], rows)
+
+# %% [markdown] lang="en"
+# ## Break it: a reward that is wrong
+#
+# PPO maximises what it is paid, mistakes included. How much harm can a bad reward model do? We make one in each world, and
+# train on it twice: for free ($\beta = 0$), and at a price.
+#
+# - **Language model: too few pairs, too many errors.** 128 questions twice over, and one judgment in five is wrong.
+# - **CartPole: pairs that leave something open.** This model learns from clips only, and two clips always have the same number of steps.
+#   So adding a constant $c$ to the reward of *every step* changes both sums alike, and the loss not at all:
+#
+# $$\sum_t (r_t + c) - \sum_t (r'_t + c) = \sum_t r_t - \sum_t r'_t$$
+#
+# The pairs do not know $c$. Any choice is equally right to them. We choose: two points less for each step.
+
+# %% [markdown] lang="zh"
+# ## 拆掉一样试试：奖励错了
+#
+# PPO 会把报酬推到最大，报酬里的错误也不例外。一个差劲的奖励模型能造成多大的损害？我们在两个世界里各做一个，再各用它训练两次：一次不收钱（$\beta = 0$），一次收钱。
+#
+# - **语言模型：成对数据太少，错误太多**。只有两批、每批 128 个问题，而且五个评判里有一个是错的。
+# - **CartPole：成对数据有没说清的地方**。这个模型只从片段学，而一对片段的步数总是相同。所以给**每一步**的奖励都加上常数 $c$，
+#   两边的总和变化一样，损失丝毫不变：
+#
+# $$\sum_t (r_t + c) - \sum_t (r'_t + c) = \sum_t r_t - \sum_t r'_t$$
+#
+# 成对数据不知道 $c$ 是多少，选哪个都一样对。我们来选：每一步少两分。
+
+# %%
+WEAK = {"cartpole": {"kinds": ("clips",), "iterations": 10}, "language": {"starts": 256, "iterations": 2, "noise": 0.2}}
+for name, world in worlds.items():
+    config = replace(RLHF[name].reward_model, start=clone[name], **WEAK[name])
+    run = Run.start(reward_model.LESSON, world, config, seed=SEED, device="cpu")
+    pairs = sum(record["pairs"] for record in reward_model.train(run))
+    said = {f"{name}, {pairs:.0f} pairs": run.truth(seed=TRUTH, quick=True)}
+    if name == "cartpole":
+        run.scorer.reward[-1].bias.data.sub_(2.0)
+        said["the same, 2 less per step"] = run.truth(seed=TRUTH, quick=True)
+    run.keep(Path(place(name, "weak")))
+    for what, gold in said.items():
+        kinds = [f"{key.removeprefix('accuracy_')} {gold[key]:.1%}" for key in gold if key.startswith("accuracy_")]
+        print(f"{what:<28} told apart: {', '.join(kinds)}")
+
+# %% [markdown] lang="en"
+# To the clips, the two models of the pole are one: the same accuracy. (That the second one prefers the shorter of two drives, nobody asked.)
+# And the language model's is better than a coin, if not by much. Now PPO, with the settings of step 3 but for $\beta$ and fewer iterations:
+
+# %% [markdown] lang="zh"
+# 用片段来检验，杆子的两个模型毫无区别，准确率一模一样。（后一个在两次行驶里偏爱更短的，可没有人问过它。）语言模型的那个比抛硬币强，但强得不多。
+# 接下来做 PPO，除了 $\beta$ 不同、轮数更少，其余设置与第三步相同：
+
+# %%
+PRICES = {"cartpole": (0.0, 10.0), "language": (0.0, RLHF["language"].ppo.update.beta)}
+LESS = {"cartpole": 20, "language": 16}
+broken, ends, hacked = {}, {}, {}
+for name, world in worlds.items():
+    for beta in PRICES[name]:
+        config = replace(RLHF[name].ppo, start=clone[name], scorer=place(name, "weak"), iterations=LESS[name])
+        config = replace(config, update=replace(config.update, beta=beta))
+        run = Run.start(ppo.LESSON, world, config, seed=SEED, device="cpu")
+        points = [(0, *seen_twice(run))]
+        for _ in ppo.train(run):
+            if run.iteration % 2 == 0:
+                points.append((run.iteration, *seen_twice(run)))
+        broken[name, beta], ends[name, beta] = points, run.truth(seed=TRUTH, quick=True)
+        hacked[beta] = run.network  # in the end the language model's
+
+# %%
+figure, grid = panels(2, 2, height=4.8, sharex="col", sharey="col")
+for (name, beta), points in broken.items():
+    axes = grid[PRICES[name].index(beta), NAMES.index(name)]
+    turn, learnt, true, kl = zip(*points, strict=True)
+    for worths, colour, label in ((learnt, LEARNT, "learnt"), (true, COLOUR[name], "true")):
+        axes.plot(turn, [worth - worths[0] for worth in worths], "o-", ms=3.5, lw=2, color=colour, label=label)
+    axes.axhline(0, color=INK, lw=0.8)
+    axes.set_title(f"{worlds[name].title}, β = {beta:g}", loc="left", color=COLOUR[name], fontsize=11, weight="bold")
+    axes.text(0.98, 0.04, f"KL {kl[-1]:.1f} nats", transform=axes.transAxes, ha="right", color=INK, fontsize=9)
+grid[0, 0].legend(frameon=False, fontsize=9, labelcolor=INK)
+for axes in grid[:, 0]:
+    axes.set_ylabel("gain per episode", color=INK, fontsize=9)
+for axes in grid[1]:
+    axes.set_xlabel("iteration of PPO", color=INK, fontsize=9)
+show(
+    figure, "Gain of the learnt and of the true reward on bad reward models, without and with the anchor, both worlds."
+)
+
+for name in NAMES:
+    golds = {"clone": truth[name]["SFT"]} | {f"β = {beta:g}": ends[name, beta] for beta in PRICES[name]}
+    rows = [[key, *(f"{gold[key]:.2f}" for gold in golds.values())] for key in TOLD[name]]
+    kl = [f"{ends[name, beta]['kl']:.1f}" for beta in PRICES[name]]
+    display(table([f"{worlds[name].title}, bad reward", *golds], [*rows, ["KL to the clone (nats)", "0", *kl]]))
+    guess = predicted["truth after PPO on a bad reward"][name]
+    compare(f"{name}: truth after PPO on a bad reward", guess, ends[name, 0.0][worlds[name].headline])
+    _, learnt, _, kl = broken[name, 0.0][-1]
+    print(f"    the reward model pays {(learnt - broken[name, 0.0][0][1]) / kl:.2f} points for each nat of the way")
+
+# %%
+asked = {"clone": runs["language"].reference} | {f"β = {beta:g}": hacked[beta] for beta in PRICES["language"]}
+told = {}
+for who, network in asked.items():
+    played = rollout(worlds["language"].examples(14, seed=TRUTH), network, torch.Generator().manual_seed(TRUTH))
+    told[who] = worlds["language"].answers(played)
+questions = [answer.question.text for answer in told["clone"]]
+said = [[f"{answer.text} ({answer.verdict.score:+.1f})" for answer in answers] for answers in told.values()]
+table(["question", *told], [list(line) for line in zip(questions, *said, strict=True)][::2])
+
+# %% [markdown] lang="en"
+# (Lines show the gain since the start, so that both begin at 0; KL is that of the 64 unseen episodes at the end.)
+#
+# **Above: the learnt reward rises and the true one falls.** This is *over-optimisation*: when a measure becomes the target, it ceases
+# to be a good measure (Goodhart's law). PPO is not to blame; it did its job.
+#
+# - *The pole throws itself down.* Each step costs, so the best drive is the shortest. The pairs were no worse than before, they only
+#   left a question open. Where the full reward model of step 2 got its answer: from whole drives, which differ in length.
+# - *The language model finds the cracks.* Somewhere this model pays too much, by its few pairs and their errors. Those places lie far from the clone, and that is where
+#   the policy went: look at the KL.
+#
+# **Below: the anchor.** Nothing else is changed, only the way costs something. The policy stays near the clone, where its reward model had
+# at least seen something. That makes the damage smaller. It does not turn a wrong reward into a right one.
+#
+# Why then did the first section get away with so little? Its reward model had enough clean pairs, and the training was short. Gao et al. 2022
+# ([arXiv:2210.10760](https://arxiv.org/abs/2210.10760)) measured the general shape: with growing KL the true score rises, has its best
+# point, and falls. More pairs move that point outwards. None abolishes it.
+
+# %% [markdown] lang="zh"
+# （线画的是相对起点的增量，所以都从 0 开始；KL 用最后那 64 个没见过的回合来量。）
+#
+# **上排：学来的奖励在涨，真实的奖励在跌**。这叫**过度优化**（over-optimisation）：指标一旦变成目标，就不再是好指标（古德哈特定律，Goodhart's law）。
+# 这不怪 PPO，它只是尽了本分。
+#
+# - **杆子自己往下倒**。每一步都要扣分，最短的行驶就成了最好的。成对数据并不比原来差，只是有一个问题没说清。第二步里完整的奖励模型是从哪里知道答案的？
+#   从长短不一的整段行驶。
+# - **语言模型找到了裂缝**。成对数据又少又有错，这个模型总会在某些地方付得太多。那些地方离克隆很远，而策略就往那里去了：看看 KL。
+#
+# **下排：锚**。别的都没变，只是走远要花钱。策略留在克隆附近，在那里奖励模型好歹见过一些东西。损害因此变小，但错的奖励并不会因此变对。
+#
+# 那为什么前面第三步安然无恙？因为它的奖励模型有足够多、足够干净的成对数据，训练也不长。Gao 等 2022
+# （[arXiv:2210.10760](https://arxiv.org/abs/2210.10760)）量出了一般的形状：随着 KL 变大，真实得分先升，到达最高点，然后下降。
+# 成对数据越多，最高点越靠外；但再多也不能让它消失。
+
+# %% [markdown] lang="en"
+# ## What you take along
+#
+# - Alignment learns from **judgments**: their number was printed in step 2, and nothing else came from outside.
+# - RLHF is three trainings, and each hands a network to the next. The clone is handed on three times.
+# - A language model's reward comes through a **trained network**. So can a pole's; then it is a pole's problem, too, that such a reward can be wrong.
+# - Reward and closeness are weighed against each other, and that takes a reward with a **unit**.
+# - It works, and it is expensive: four networks, two that learn together, and many settings.
+#
+# ## What next
+#
+# ```bash
+# python -m lessons.rlhf                            # both worlds, all three steps at full length
+# python -m lessons.reward_model --language.noise 0.2
+# python -m lessons.rlhf --world language --language.ppo.update.beta 0
+# ```
+#
+# To read: Christiano et al. 2017, [arXiv:1706.03741](https://arxiv.org/abs/1706.03741), preferences over clips of a
+# simulated robot, which our pole's clips are a small copy of; Ziegler et al. 2019, [arXiv:1909.08593](https://arxiv.org/abs/1909.08593), the same
+# for language models, with the anchor; Stiennon et al. 2020, [arXiv:2009.01325](https://arxiv.org/abs/2009.01325), for summaries; and Ouyang et al. 2022.
+# In the code: `lessons/rlhf.py`, three runs with the face of one.
+#
+# The next lesson asks which of these four networks one can do without, and answers: all but two (DPO).
+
+# %% [markdown] lang="zh"
+# ## 带走什么
+#
+# - 对齐是从**评判**中学习的：评判的个数在第二步打印过，除此之外没有任何东西来自外部。
+# - RLHF 是三次训练，每一次都把一个网络交给下一次。克隆被交出去三回。
+# - 语言模型的奖励要经过一个**训练出来的网络**。杆子的奖励也可以这样；那么“奖励可能是错的”，也就成了杆子的问题。
+# - 奖励要和“别走远”放在天平两端，所以奖励得有**单位**。
+# - 它管用，也很贵：四个网络，其中两个同时在学，还有一大把设置。
+#
+# ## 接下来
+#
+# ```bash
+# python -m lessons.rlhf                            # 两个世界，完整的三步
+# python -m lessons.reward_model --language.noise 0.2
+# python -m lessons.rlhf --world language --language.ppo.update.beta 0
+# ```
+#
+# 可以读：Christiano 等 2017，[arXiv:1706.03741](https://arxiv.org/abs/1706.03741)，比较模拟机器人的短片段，我们杆子的片段就是它的缩影；
+# Ziegler 等 2019，[arXiv:1909.08593](https://arxiv.org/abs/1909.08593)，把同样的办法连同锚一起用到语言模型上；
+# Stiennon 等 2020，[arXiv:2009.01325](https://arxiv.org/abs/2009.01325)，用来写摘要；还有 Ouyang 等 2022。代码可以看 `lessons/rlhf.py`：三次训练，一副面孔。
+#
+# 下一课要问：这四个网络，哪些可以不要？回答是：留两个就够（DPO）。
