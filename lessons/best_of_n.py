@@ -40,7 +40,7 @@ def main() -> None:
         use_machine(options.device, options.threads)
         summary: dict[str, Any] = {"algorithm": "best_of_n", "seed": options.seed, "machine": machine(), "worlds": {}}
         for name, config in configs.items():
-            config = config.adjusted(start=options.start, quick=options.quick)
+            config = config.adjusted(start=options.start, quick=options.quick, dtype=options.dtype)
             found = run(name, config, options) | {"config": asdict(config)}
             summary["worlds"][name] = found
             Console(highlight=False).print(compared(found, config.n))

@@ -24,7 +24,10 @@ def main(lesson: Lesson, description: str | None, *, worlds: Sequence[str] | Non
     """Run from the command line, in the given worlds, or in the one that --world names."""
     try:
         options, configs = worlds_run(Options, lesson.settings, worlds, description=description or "")
-        configs = {name: c.adjusted(start=options.start, quick=options.quick) for name, c in configs.items()}
+        configs = {
+            name: c.adjusted(start=options.start, quick=options.quick, dtype=options.dtype)
+            for name, c in configs.items()
+        }
         resumed = options.resume is not None
         if options.resume is None:
             folder = new_folder(options.out)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lessons.figures import BETTER, SIGNS, WORSE
-from lessons.notebook import COLOURS, INK, PALE, panels
+from lessons.notebook import INK, PALE, panels
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Group:
     """Episodes from one start."""
 
     title: str
+    colour: str
     names: list[str]  # one an episode, in a few characters
     words: list[list[str]]  # each episode's steps, in a few characters each
     returns: list[float]
@@ -28,7 +29,7 @@ def group_bars(groups: Sequence[Group], unit: Sequence[str]) -> Figure:
     for number, (group, (left, right)) in enumerate(zip(groups, grid, strict=True)):
         places = range(len(group.returns))
         middle, spread = mean(group.returns), stdev(group.returns)
-        left.barh(places, group.returns, color=COLOURS[number], height=0.68)
+        left.barh(places, group.returns, color=group.colour, height=0.68)
         left.axvspan(middle - spread, middle + spread, color=PALE, alpha=0.7, lw=0, zorder=0)
         left.axvline(middle, color=INK, lw=1.4, ls=(0, (3, 2)))
         left.annotate("mean ± std", (middle, -0.5), (0, 3), textcoords="offset points", ha="center", va="bottom",
@@ -47,7 +48,7 @@ def group_bars(groups: Sequence[Group], unit: Sequence[str]) -> Figure:
             axes.set_ylim(len(group.returns) - 0.45, -0.55)
             axes.set_yticks(places, group.names if axes is left else [""] * len(group.names))
             axes.grid(False, axis="y")
-        left.set_title(group.title, loc="left", color=COLOURS[number], fontsize=11, weight="bold", pad=14)
+        left.set_title(group.title, loc="left", color=group.colour, fontsize=11, weight="bold", pad=14)
     return figure
 
 
@@ -63,7 +64,7 @@ def forks(groups: Sequence[Group], most: int) -> Figure:
     for number, (group, ways) in enumerate(zip(groups, leaves, strict=True)):
         axes = grid[number][0]
         _tree(axes, group, ways, most)
-        axes.set_title(group.title, loc="left", color=COLOURS[number], fontsize=11, weight="bold")
+        axes.set_title(group.title, loc="left", color=group.colour, fontsize=11, weight="bold")
     return figure
 
 
@@ -72,22 +73,23 @@ def _tree(axes: Axes, group: Group, ways: Sequence[tuple[str, ...]], most: int) 
     heights, sums = _nodes(group, ways, most)
     limit = max(1e-6, *map(abs, sums.values()))
     for way, height in heights.items():
-        parent = heights.get(way[:-1], height)
         depth = len(way)
-        axes.plot([depth - 1, depth], [parent, height], color="#b9bfc6", lw=1.4, zorder=1)
-        axes.text(depth, height, _shown(way[-1]), ha="center", va="center", fontsize=8.5, color=INK, zorder=3,
+        if depth:
+            axes.plot([depth - 1, depth], [heights[way[:-1]], height], color="#b9bfc6", lw=1.4, zorder=1)
+        axes.text(depth, height, _shown(way[-1]) if depth else "start", ha="center", va="center", fontsize=8.5, color=INK, zorder=3,
                   bbox={"boxstyle": "round,pad=0.28", "facecolor": SIGNS(0.5 + 0.42 * sums[way] / limit),
                         "edgecolor": "#d5d9dd", "lw": 0.6})  # fmt: skip
         siblings = sum(other[:-1] == way[:-1] and len(other) == depth for other in heights)
-        if siblings > 1:
-            axes.annotate(f"{sums[way]:+.1f}", (depth, height), (0, 9), textcoords="offset points", ha="center",
+        if siblings > 1 or not depth:
+            total = f"{sums[way]:+.1f}" if abs(sums[way]) >= 0.05 else "0"
+            axes.annotate(total, (depth, height), (0, 9), textcoords="offset points", ha="center",
                           fontsize=7, color=INK)  # fmt: skip
     for way in ways:
         members = [r for words, r in zip(group.words, group.returns, strict=True) if tuple(words[:most]) == way]
         said = ", ".join(f"{value:g}" for value in sorted(set(members)))
         count = f"{len(members)} ×  " if len(members) > 1 else ""
         axes.text(most + 0.75, heights[way], f"{count}R = {said}", va="center", fontsize=8, color=INK)
-    axes.set(xlim=(0.3, most + 2.2), ylim=(len(ways) - 0.3, -0.75), yticks=[])
+    axes.set(xlim=(-0.6, most + 2.2), ylim=(len(ways) - 0.3, -0.75), yticks=[])
     axes.set_xticks(range(1, most + 1))
     axes.grid(False)
 
@@ -96,7 +98,7 @@ def _nodes(
     group: Group, ways: Sequence[tuple[str, ...]], most: int
 ) -> tuple[dict[tuple[str, ...], float], dict[tuple[str, ...], float]]:
     """Return where each beginning of a way stands, beside the sum of the advantages of the episodes that have it."""
-    beginnings = sorted({way[:depth] for way in ways for depth in range(1, len(way) + 1)}, key=len)
+    beginnings = sorted({way[:depth] for way in ways for depth in range(len(way) + 1)}, key=len)
     heights = {
         start: mean([float(place) for place, way in enumerate(ways) if way[: len(start)] == start])
         for start in beginnings

@@ -10,7 +10,7 @@ SOFT, EDGE, JUDGED, STILL = "#f3f5f7", "#b8bec6", "#2f8f5b", "#8a929c"
 STEPS = (
     ("1", "imitate", "SFT", ("drives of a mediocre driver", "answers, one in five rude")),
     ("2", "learn what is liked", "reward model", ("which drive is better?", "which answer is better?")),
-    ("3", "do what is liked", "PPO", ("new drives", "new answers")),
+    ("3", "do what is liked", "PPO", ("its own drives", "its own answers")),
 )
 WIDTH, GAP = 3.1, 0.95
 NETWORKS = {0: ("policy π",), 1: ("policy π", "reward model"), 2: ("policy π", "critic V", "reference", "reward model")}

@@ -203,6 +203,8 @@ def judged(scorer: Any, kinds: Mapping[str, Pairs]) -> Gold:
 
 def frozen(world: World, start: str, *, seed: int, device: str) -> nn.Module:
     """Return the policy that starts there, as one that will not change."""
+    if start == "reference":
+        return world.reference(device)
     return world.network(start, seed=seed, device=device, critic=False).requires_grad_(False)
 
 

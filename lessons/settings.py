@@ -1,7 +1,7 @@
 """The hyper-parameters of every lesson in each world: tables, so that no lesson need ask which world it is in."""
 
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 from rl_core.algorithms.dpo import DPOConfig
 from rl_core.algorithms.grpo import GRPOConfig
@@ -12,6 +12,8 @@ from rl_core.algorithms.sft import SFTConfig
 from rl_core.errors import check_at_least, check_between, check_choice, check_count, check_positive
 
 QUICK = 3  # iterations of a smoke run
+ROUNDED = {"bfloat16": 1.0}
+"""How far, in nats, a token's log-probability while sampling may lie from that of the whole row in a rough type."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,14 @@ class Settings:
         check_at_least("learning_rate", self.learning_rate, 0)
         check_positive("adam_eps", self.adam_eps)
 
-    def adjusted(self, *, start: str | None, quick: bool) -> Self:
+    def adjusted(self, *, start: str | None, quick: bool, dtype: str = "float32") -> Self:
         """Return the settings as the command line's options for all worlds want them."""
         iterations = min(QUICK, self.iterations) if quick else self.iterations
-        return replace(self, start=start or self.start, iterations=iterations)
+        changes: dict[str, Any] = {"start": start or self.start, "iterations": iterations}
+        update = getattr(self, "update", None)
+        if dtype in ROUNDED and getattr(update, "max_sampler_gap", None) is not None:
+            changes["update"] = replace(update, max_sampler_gap=ROUNDED[dtype])
+        return replace(self, **changes)
 
     def idle(self) -> Self:
         """Return the settings of the control that must learn nothing."""
@@ -192,13 +198,13 @@ class RLHFRun:
         """Return the turns of all steps."""
         return self.sft.iterations + self.reward_model.iterations + self.ppo.iterations
 
-    def adjusted(self, *, start: str | None, quick: bool) -> Self:
+    def adjusted(self, *, start: str | None, quick: bool, dtype: str = "float32") -> Self:
         """Return the settings as the command line's options for all worlds want them."""
         return replace(
             self,
-            sft=self.sft.adjusted(start=start, quick=quick),
-            reward_model=self.reward_model.adjusted(start=None, quick=quick),
-            ppo=self.ppo.adjusted(start=None, quick=quick),
+            sft=self.sft.adjusted(start=start, quick=quick, dtype=dtype),
+            reward_model=self.reward_model.adjusted(start=None, quick=quick, dtype=dtype),
+            ppo=self.ppo.adjusted(start=None, quick=quick, dtype=dtype),
         )
 
     def idle(self) -> Self:

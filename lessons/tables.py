@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from lessons import tables_real as real
 from lessons.settings import (
     BestOfNRun,
     DPORun,
@@ -47,6 +48,7 @@ SFT = {
         demonstrations=1600,
         update=SFTConfig(minibatch_rows=64),
     ),
+    "real": real.SFT,
 }
 
 REWARD_MODEL = {
@@ -66,6 +68,7 @@ REWARD_MODEL = {
         starts=512,
         update=RewardModelConfig(minibatch_rows=32),
     ),
+    "real": real.REWARD_MODEL,
 }
 
 PPO = {
@@ -85,6 +88,7 @@ PPO = {
         probe_every=4096,
         update=PPOConfig(gamma=1.0, lam=1.0, beta=0.15, value_weight=0.1, epochs=3, minibatches=4, max_grad_norm=1.0),
     ),
+    "real": real.PPO,
 }
 
 DPO = {
@@ -105,6 +109,7 @@ DPO = {
         starts=64,
         update=DPOConfig(beta=0.2, minibatch_rows=32),
     ),
+    "real": real.DPO,
 }
 
 GRPO = {
@@ -132,6 +137,7 @@ GRPO = {
         probe_every=8192,
         update=GRPOConfig(group_size=8, beta=0.01, epochs=1, minibatches=4),
     ),
+    "real": real.GRPO,
 }
 
 REINFORCE = {
@@ -151,6 +157,7 @@ REINFORCE = {
         probe_every=4096,
         update=ReinforceConfig(baseline="leave_one_out", group_size=8, beta=0.05),
     ),
+    "real": real.REINFORCE,
 }
 
 RLHF = {
@@ -160,6 +167,7 @@ RLHF = {
         reward_model=REWARD_MODEL["language"],
         ppo=replace(PPO["language"], iterations=32, update=replace(PPO["language"].update, beta=0.2)),
     ),
+    "real": real.RLHF,
 }
 
-BEST_OF_N = {"cartpole": BestOfNRun(), "language": BestOfNRun()}
+BEST_OF_N = {"cartpole": BestOfNRun(), "language": BestOfNRun(), "real": real.BEST_OF_N}

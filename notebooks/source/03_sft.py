@@ -724,10 +724,8 @@ def whole(one):
     """Return the same texts without a prompt: every token counts, from the first on."""
     parts = zip(one.prompt.tokens, one.prompt.mask, one.obs, one.actions, one.mask, strict=True)
     texts = [torch.cat([tokens[real], obs[:1], did[counts]]) for tokens, real, obs, did, counts in parts]
-    row, real = (pad_sequence(x, batch_first=True) for x in (texts, [text >= 0 for text in texts]))
-    return Episodes(
-        Prompt.empty(len(one)), *row.unfold(1, 2, 1).unbind(2), real[:, 1:]
-    )  # each two neighbours: saw, did
+    row = pad_sequence(texts, batch_first=True, padding_value=words.pad_token_id)  # each two neighbours: saw, did
+    return Episodes(Prompt.empty(len(one)), *row.unfold(1, 2, 1).unbind(2), row[:, 1:] != words.pad_token_id)
 
 
 # %%

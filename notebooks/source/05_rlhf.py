@@ -43,11 +43,13 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import process_time
 
 sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the repository's root, wherever Jupyter was started
 
 import torch
 from IPython.display import display
+from matplotlib.ticker import MaxNLocator
 
 from lessons import ppo, reward_model, rlhf, sft
 from lessons.figures import credit_of, drawable, microscope
@@ -59,8 +61,8 @@ from lessons.worlds import NAMES, load
 from lessons.worlds.measure import kl_per_episode
 from rl_core.advantages import kl_shaped_rewards
 from rl_core.algorithms.reward_model import episode_scores, typical_reward
-from rl_core.algorithms.sft import sft as sft_update
 from rl_core.losses.reward_model import bradley_terry_loss
+from rl_core.losses.sft import sft_loss
 from rl_core.rollout import relabel, rollout
 from rl_core.types import Episodes, Pairs, Prompt
 
@@ -158,12 +160,14 @@ excerpt(rlhf.Stages.enter, "clone, taste =", "self.now = ")
 # $$L_{\text{SFT}} = -\,\text{mean}_t \, \log \pi(a_t \mid s_t)$$
 
 # %%
-display(excerpt(sft_update, "for index in deal", "whole=cells"))
+display(excerpt(sft_loss, "loss = -masked_mean", "return"))
 shown = Run.start(sft.LESSON, worlds["cartpole"], RLHF["cartpole"].sft, seed=SEED, device="cpu")
+began = process_time()
 records = list(sft.train(shown))
+spent = {("sft", "cartpole"): process_time() - began}  # seconds of one CPU core
 shown.keep(Path(place("cartpole", "sft")))
 clone = {"cartpole": place("cartpole", "sft"), "language": "reference"}  # the language model's comes with the course
-print(f"cartpole: {records[0]['loss']:.3f} -> {records[-1]['loss']:.3f} nats per push, {shown.seconds:.1f} s")
+print(f"cartpole: {records[0]['loss']:.3f} -> {records[-1]['loss']:.3f} nats per push")
 
 # %% [markdown] lang="en"
 # (A *nat* is the unit of natural logarithms; a coin toss is worth 0.69 of them.) The language model's SFT is the same function with other numbers, but takes a few minutes. Its result comes with
@@ -189,7 +193,7 @@ for name, world in worlds.items():
 # likelier push is always taken. *score*: the judge's points, −2 to 2; the others are shares of the answers, and *eos* means that the
 # answer came to an end by itself.)
 #
-# The imitation worked: a model that answers nothing became one that answers, in the taught form. And it has copied the
+# The imitation worked: a model that writes on and on became one that answers, in the taught form, and stops. And it has copied the
 # rudeness as well. More of the same would not help (lesson 3).
 #
 # ## Step 2: learn what is liked
@@ -208,7 +212,7 @@ for name, world in worlds.items():
 # （sampled_return：像训练时那样按概率抽取动作，平均能立多少步；greedy_return：总取更可能的动作。score：裁判给的分，从 −2 到 2；其余是占回答的比例，
 # eos 指回答自己写到了结尾。）
 #
-# 模仿起了作用：一个答不了任何问题的模型，学会了按教的样子回答。可是粗鲁也一并学来了。再多模仿也无济于事（第 3 课）。
+# 模仿起了作用：一个只会没完没了往下写的模型，学会了按教的样子回答，答完就停。可是粗鲁也一并学来了。再多模仿也无济于事（第 3 课）。
 #
 # ## 第二步：学会什么受人喜欢
 #
@@ -246,7 +250,9 @@ for name, world in worlds.items():
     config = replace(RLHF[name].reward_model, start=clone[name], iterations=PASSES[name])
     run = Run.start(reward_model.LESSON, world, config, seed=SEED, device="cpu")
     unseen = Pairs.joined(list(world.preferences(run.network, 64, seed=TRUTH, held_out=True).values()))
+    began = process_time()
     taught[name] = [record | {"size": typical_reward(run.scorer, unseen)} for record in reward_model.train(run)]
+    spent["reward_model", name] = process_time() - began
     run.keep(Path(place(name, "reward_model")))
     truth[name]["reward model"], taste[name] = run.truth(seed=TRUTH, quick=True), run
 
@@ -273,7 +279,7 @@ for name, rows in taught.items():
     kinds = [key.removeprefix("accuracy_") for key in said if key.startswith("accuracy_")]
     for kind in kinds:
         print(f"    {kind:<8} {said[f'accuracy_{kind}']:.0%}   by length alone {said[f'count_steps_{kind}']:.0%}")
-    print(f"    {sum(row['pairs'] for row in rows):,.0f} judgments, {taste[name].seconds:.0f} s")
+    print(f"    {sum(row['pairs'] for row in rows):,.0f} judgments in all")
 
 # %% [markdown] lang="en"
 # Dashed: what a coin would reach (loss $\log 2$, half of the pairs), and size 1. These judgments are **all that people
@@ -310,26 +316,31 @@ scores = relabel(written, taste["language"].scorer).rewards.sum(dim=1)
 judged = torch.tensor([answer.verdict.score for answer in worlds["language"].answers(written)])
 
 figure, ((left, right),) = panels(1, 2, width=9.2, height=3.3)
-limit = map_of.abs().max().item()
-image = left.pcolormesh(lean.rad2deg(), turn.rad2deg(), map_of, cmap="RdYlGn", vmin=-limit, vmax=limit, rasterized=True)
-figure.colorbar(image, ax=left, shrink=0.9).ax.tick_params(labelsize=8, length=0)
+image = left.contourf(lean.rad2deg(), turn.rad2deg(), map_of, levels=12, cmap="YlGn")
+bar = figure.colorbar(image, ax=left, shrink=0.9)
+bar.ax.tick_params(labelsize=8, length=0, labelcolor=INK)
+bar.outline.set_visible(False)
 left.set_title("CartPole: reward r of a step", loc="left", color=COLOUR["cartpole"], fontsize=11, weight="bold")
 left.set_xlabel("lean (degrees)", color=INK, fontsize=9)
 left.set_ylabel("turning speed (degrees / s)", color=INK, fontsize=9)
 jitter = 0.16 * (torch.rand(len(judged), generator=torch.Generator().manual_seed(SEED)) - 0.5)
 right.plot(judged + jitter, scores, "o", ms=5, mew=0, alpha=0.35, color=COLOUR["language"])
 for score in judged.unique():
-    right.plot([score - 0.16, score + 0.16], [scores[judged == score].median()] * 2, color=INK, lw=2)
+    right.plot([score - 0.09, score + 0.09], [scores[judged == score].median()] * 2, color=INK, lw=2)
 right.set_title("Language model: score of an answer", loc="left", color=COLOUR["language"], fontsize=11, weight="bold")
 right.set_xlabel("judge's score (never shown)", color=INK, fontsize=9)
 right.set_ylabel("learnt score", color=INK, fontsize=9)
 show(figure, "Left: the pole's learnt reward over lean and turning speed. Right: learnt against true scores.")
 
 # %% [markdown] lang="en"
-# *Left:* red is where a fall is near: leaning, and turning further the same way. Green is where the pole is upright, or on its way
-# back. That is what a good driver looks at, and the mediocre one is blind to half of it. *Right:* a bar marks the median
-# of each true score. The bars climb, though the judge never gave the model a single number. But look how wide the columns are: some wrong answers score like
-# right ones. **A reward model is an estimate**, and step 3 will search it for mistakes.
+# *Left:* look at the numbers of the scale first. **The reward is nearly the same everywhere, about one point for each step.** Nobody
+# has told this model the pole's true reward. It has found it from opinions, since a constant per step is what makes longer
+# drives win. On top comes a small taste of its own, the darker the more: for a pole that hardly turns. That is from the clips.
+#
+# *Right:* a bar marks the median of each true score. The best answers, right and polite, stand clearly apart, though the judge
+# never gave the model a single number. Among the rest it sees little difference, or none: the pairs were too few
+# for that. And some dots stand where they should not: high above 0 on the left is a wrong answer that it likes.
+# **A reward model is an estimate**, and step 3 will search it for mistakes.
 #
 # ### A unit for the reward
 #
@@ -340,8 +351,11 @@ show(figure, "Left: the pole's learnt reward over lean and turning speed. Right:
 # worlds' own, one point for a step or for a plain right answer. (That is the last point of each curve. Order and accuracy do not change.)
 
 # %% [markdown] lang="zh"
-# **左图**：红色是快要倒的地方，杆子歪着，而且还在往同一侧转；绿色是立得直，或者正在回正。好司机看的就是这些，而那位平庸的司机有一半看不见。
-# **右图**：横杠是每种真实分数对应的中位数。横杠一路升高，尽管裁判从没给过模型任何一个数。但也要看到每一列有多宽：有些错误回答的得分和正确的一样高。
+# **左图**：先看色标上的数字。**到处的奖励都差不多，每步约一分**。没有谁把杆子的真实奖励告诉过这个模型，它是从意见里自己找到的，
+# 因为正是“每步一个常数”让更长的行驶胜出。在这之上还有一点它自己的口味，颜色越深越喜欢：它喜欢几乎不转的杆子。那是从片段里学来的。
+#
+# **右图**：横杠是每种真实分数对应的中位数。最好的回答（正确而且礼貌）明显高出一截，尽管裁判从没给过模型任何一个数。
+# 其余的回答，它看不出多少差别，甚至完全看不出：成对数据太少了。还有些点站错了地方：左边远高于 0 的，就是它喜欢的错误回答。
 # **奖励模型只是一个估计**，而第三步会去翻找它的错误。
 #
 # ### 给奖励一个单位
@@ -465,13 +479,16 @@ def seen_twice(run):
 MIDDLE = {"cartpole": 8, "language": 4}  # the iteration after which the microscope takes its rows
 seen, caught = {}, {}
 for name, run in runs.items():
-    seen[name] = [(0, *seen_twice(run))]
+    seen[name], began, looked = [(0, *seen_twice(run))], process_time(), 0.0
     for _ in ppo.train(run):
+        paused = process_time()
         if run.iteration % 2 == 0:
             seen[name].append((run.iteration, *seen_twice(run)))
         if run.iteration == MIDDLE[name]:
             env, generator = run.world.examples(64, seed=TRUTH), torch.Generator().manual_seed(SEED)
             caught[name] = relabel(rollout(env, run.network, generator), run.scorer)
+        looked += process_time() - paused
+    spent["ppo", name] = process_time() - began - looked
     truth[name]["PPO"] = run.truth(seed=TRUTH, quick=True)
 
 # %%
@@ -484,7 +501,7 @@ for column, (name, points) in enumerate(seen.items()):
     low.plot(turn, kl, "o-", ms=3, lw=1.8, color=INK)
     top.set_title(worlds[name].title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
     top.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
-    top.set_ylim(min(0, *learnt))
+    top.margins(y=0.08)
     low.set_xlabel("iteration of PPO", color=INK, fontsize=9)
     low.set_ylim(0)
 grid[0, 0].set_ylabel("mean per episode", color=INK, fontsize=9)
@@ -511,10 +528,14 @@ for name, run in runs.items():
 
 # %% [markdown] lang="en"
 # Step 1 taught the form, and copied the faults; steps 2 and 3 took faults away that no demonstration names. The
-# pole now stands far longer than the driver whose drives it was cloned from, and than any drive that was ever judged in a pair.
+# pole now stands far longer than the clone, whose drives are all that was ever judged. The answers have become
+# polite. Do look at *right*, too: the dots at the top left of the picture above are wrong answers that are paid like right ones, so
+# nothing in this reward keeps a polite answer from being wrong. What keeps it from that is the anchor.
 
 # %% [markdown] lang="zh"
-# 第一步教会了样子，也抄来了毛病；第二、三步去掉的毛病，没有哪个示范指出过。杆子现在立得比当初被克隆的那位司机久得多，也比成对评判里的任何一次行驶都久。
+# 第一步教会了样子，也抄来了毛病；第二、三步去掉的毛病，没有哪个示范指出过。杆子现在立得比克隆久得多，而人们评判过的全都是克隆的行驶。
+# 回答变得礼貌了。但也要看看 right 一行：前面那张图左上方的点，是拿着正确回答的报酬的错误回答；所以这个奖励里没有什么能防止“礼貌但答错”，
+# 防住它的是锚。
 
 # %% [markdown] lang="en"
 # ## The credit microscope
@@ -542,8 +563,8 @@ show(
 )
 
 # %% [markdown] lang="en"
-# - **Reward.** The pole's own world pays 1 for each step, whatever it looks like. The learnt reward *has an opinion about
-#   each step*: it sinks before the pole falls. The answer is paid once, at its end token (EOS), after being read as a whole.
+# - **Reward.** The pole is paid about 1 for each step by its learnt reward, down to the last one before the fall: the fall itself costs nothing, it
+#   only ends the payments. The answer is paid once, at its end token (EOS), after being read as a whole.
 # - **Value** is the critic's forecast of what this model, and not the world, will still pay.
 # - **Advantage** is what PPO makes likelier or less likely: the disappointment, handed back to the steps that led there.
 #
@@ -552,8 +573,8 @@ show(
 # All three steps, one iteration of each, with a tracer: which functions of the core ran?
 
 # %% [markdown] lang="zh"
-# - **reward（奖励）**：杆子自己的世界不管姿势如何，每步都给 1；学来的奖励却**对每一步都有看法**，杆子倒下之前它就在变小。回答只在结束词元（EOS）处得到一次，
-#   那时整个回答已经读完。
+# - **reward（奖励）**：学来的奖励给杆子的每一步都是 1 左右，直到倒下前的最后一步。倒下本身并不扣分，只是从此不再付钱。
+#   回答只在结束词元（EOS）处得到一次，那时整个回答已经读完。
 # - **value（价值）**：评论家预测的是这个**模型**（而不是世界）今后还会付多少。
 # - **advantage（优势）**：PPO 据此让动作更可能或更少见，也就是把失望分摊给通向它的那几步。
 #
@@ -581,28 +602,30 @@ for step, (lesson, less) in SMALL.items():
 table(["step", "in both worlds", "CartPole only", "language only"], rows)
 
 # %% [markdown] lang="en"
-# What runs in one world only has to do with the pole's lack of memory: its rows can be cut into single steps. The algorithms are the same objects.
+# Updates, losses, advantages, the tracing of who was paid what: the same objects. What runs in one world only prepares: the pole's rows are
+# cut into single steps, since its network needs no memory (`cut`, `spread`, and a `Prompt` that is `empty`); its demonstrations are driven on the spot
+# (`rollout`, `sample`); and some arguments are checked (`check_…`).
 #
 # ## What it costs
 #
-# PPO works. Now count what it takes: seconds on the machine that made these outputs, networks that a step needs, and the
+# PPO works. Now count what it takes: seconds of one CPU core, networks that a step needs, and the
 # settings that have to be right. (For the language model, SFT was done beforehand.)
 
 # %% [markdown] lang="zh"
-# 只在一个世界里执行的那几个，都与杆子的网络没有记忆有关：它的行可以切成单步。算法则是同样的对象。
+# 更新、损失、优势，都是同样的对象。只在一个世界里执行的，做的都是准备工作：杆子的网络不需要记忆，所以它的行要切成单步（`cut`、`spread`，以及 `empty` 的 `Prompt`）；
+# 它的示范是当场开出来的（`rollout`、`sample`）；还有一些参数检查（`check_…`）。
 #
 # ## 代价
 #
-# PPO 管用。再来数数它要花什么：在产生这些输出的机器上用了多少秒，每一步需要几个网络，又有多少个设置必须调对。（语言模型的 SFT 是事先做好的。）
+# PPO 管用。再来数数它要花什么：占用一个 CPU 核多少秒，每一步需要几个网络，又有多少个设置必须调对。（语言模型的 SFT 是事先做好的。）
 
 # %%
 NEEDS = {"sft": ("1", "1"), "reward_model": ("2", "1"), "ppo": ("4", "2")}
 rows = []
 for step, (networks, learners) in NEEDS.items():
-    took = [{"sft": {"cartpole": shown}, "reward_model": taste, "ppo": runs}[step].get(name) for name in NAMES]
     settings = getattr(RLHF["language"], step)
     knobs = len(fields(settings)) - 1 + len(fields(settings.update))
-    seconds = ["–" if run is None else f"{run.seconds:.0f} s" for run in took]
+    seconds = [f"{spent[step, name]:.0f} s" if (step, name) in spent else "–" for name in NAMES]
     rows.append([step, *seconds, networks, learners, f"{knobs}"])
 table(["step", *(world.title for world in worlds.values()), "networks", "of them learn", "settings"], rows)
 
@@ -612,26 +635,26 @@ table(["step", *(world.title for world in worlds.values()), "networks", "of them
 # PPO maximises what it is paid, mistakes included. How much harm can a bad reward model do? We make one in each world, and
 # train on it twice: for free ($\beta = 0$), and at a price.
 #
-# - **Language model: too few pairs, too many errors.** 128 questions twice over, and one judgment in five is wrong.
-# - **CartPole: pairs that leave something open.** This model learns from clips only, and two clips always have the same number of steps.
+# - **Language model: too few pairs, too many errors.** Two passes of 256 questions, and one judgment in five is wrong.
+# - **CartPole: pairs that leave something open**, the trap of lesson 4. This model learns from clips only, and two clips always have the same number of steps.
 #   So adding a constant $c$ to the reward of *every step* changes both sums alike, and the loss not at all:
 #
 # $$\sum_t (r_t + c) - \sum_t (r'_t + c) = \sum_t r_t - \sum_t r'_t$$
 #
-# The pairs do not know $c$. Any choice is equally right to them. We choose: two points less for each step.
+# The pairs do not know $c$. Any choice is equally right to them. We choose: two points less for each step. New is the question what the anchor can do about it.
 
 # %% [markdown] lang="zh"
 # ## 拆掉一样试试：奖励错了
 #
 # PPO 会把报酬推到最大，报酬里的错误也不例外。一个差劲的奖励模型能造成多大的损害？我们在两个世界里各做一个，再各用它训练两次：一次不收钱（$\beta = 0$），一次收钱。
 #
-# - **语言模型：成对数据太少，错误太多**。只有两批、每批 128 个问题，而且五个评判里有一个是错的。
-# - **CartPole：成对数据有没说清的地方**。这个模型只从片段学，而一对片段的步数总是相同。所以给**每一步**的奖励都加上常数 $c$，
+# - **语言模型：成对数据太少，错误太多**。只有两轮、每轮 256 个问题，而且五个评判里有一个是错的。
+# - **CartPole：成对数据有没说清的地方**，也就是第 4 课的那个陷阱。这个模型只从片段学，而一对片段的步数总是相同。所以给**每一步**的奖励都加上常数 $c$，
 #   两边的总和变化一样，损失丝毫不变：
 #
 # $$\sum_t (r_t + c) - \sum_t (r'_t + c) = \sum_t r_t - \sum_t r'_t$$
 #
-# 成对数据不知道 $c$ 是多少，选哪个都一样对。我们来选：每一步少两分。
+# 成对数据不知道 $c$ 是多少，选哪个都一样对。我们来选：每一步少两分。这一次要问的是：锚能帮上什么忙？
 
 # %%
 WEAK = {"cartpole": {"kinds": ("clips",), "iterations": 10}, "language": {"starts": 256, "iterations": 2, "noise": 0.2}}
@@ -681,7 +704,8 @@ for (name, beta), points in broken.items():
         axes.plot(turn, [worth - worths[0] for worth in worths], "o-", ms=3.5, lw=2, color=colour, label=label)
     axes.axhline(0, color=INK, lw=0.8)
     axes.set_title(f"{worlds[name].title}, β = {beta:g}", loc="left", color=COLOUR[name], fontsize=11, weight="bold")
-    axes.text(0.98, 0.04, f"KL {kl[-1]:.1f} nats", transform=axes.transAxes, ha="right", color=INK, fontsize=9)
+    axes.set_title(f"KL at the end: {kl[-1]:.1f} nats", loc="right", color=INK, fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 grid[0, 0].legend(frameon=False, fontsize=9, labelcolor=INK)
 for axes in grid[:, 0]:
     axes.set_ylabel("gain per episode", color=INK, fontsize=9)
@@ -712,38 +736,100 @@ said = [[f"{answer.text} ({answer.verdict.score:+.1f})" for answer in answers] f
 table(["question", *told], [list(line) for line in zip(questions, *said, strict=True)][::2])
 
 # %% [markdown] lang="en"
-# (Lines show the gain since the start, so that both begin at 0; KL is that of the 64 unseen episodes at the end.)
+# (Lines show the gain since the start, so that both begin at 0; KL is that of the 64 unseen episodes at the end. The last table has
+# the answers to some unseen questions, with the judge's scores.)
 #
-# **Above: the learnt reward rises and the true one falls.** This is *over-optimisation*: when a measure becomes the target, it ceases
+# **Upper row: the learnt reward rises and the true one falls.** This is *over-optimisation*: when a measure becomes the target, it ceases
 # to be a good measure (Goodhart's law). PPO is not to blame; it did its job.
 #
-# - *The pole throws itself down.* Each step costs, so the best drive is the shortest. The pairs were no worse than before, they only
-#   left a question open. Where the full reward model of step 2 got its answer: from whole drives, which differ in length.
-# - *The language model finds the cracks.* Somewhere this model pays too much, by its few pairs and their errors. Those places lie far from the clone, and that is where
-#   the policy went: look at the KL.
+# - *The pole throws itself down.* Each step costs, so the best drive is the shortest. (In the first iterations it does the opposite, before its
+#   critic has learnt anything.) The clips were not judged any worse than before, they only leave a question open. The full
+#   reward model of step 2 got the answer from whole drives, which differ in length.
+# - *The language model finds the cracks.* At first the true score rises as well. Then the policy discovers that this model pays for
+#   polite phrases, no matter how many there are, in which language, and after what. Those answers are far from the clone's: look at the KL. The model has never seen
+#   their like, and it pays.
 #
-# **Below: the anchor.** Nothing else is changed, only the way costs something. The policy stays near the clone, where its reward model had
-# at least seen something. That makes the damage smaller. It does not turn a wrong reward into a right one.
+# **Lower row: the anchor.** Nothing else is changed, only the way costs something. The policy stays nearer to the clone, where the reward model has
+# at least seen something, and the damage is smaller. But the anchor does not turn a wrong reward into a right one. And how high must the price be? Under each table
+# stands what this reward model pays for a nat, on average over the whole way of the run without an anchor. A price far below that changes
+# little, one far above it forbids everything, the good with the bad. So $\beta$ depends on the size of the reward, which is why the reward was given a unit.
 #
-# Why then did the first section get away with so little? Its reward model had enough clean pairs, and the training was short. Gao et al. 2022
-# ([arXiv:2210.10760](https://arxiv.org/abs/2210.10760)) measured the general shape: with growing KL the true score rises, has its best
-# point, and falls. More pairs move that point outwards. None abolishes it.
+# Why did the run of step 3 go well? Its reward model had more pairs, and clean ones; it was anchored; and it was short. Gao et al. 2022
+# ([arXiv:2210.10760](https://arxiv.org/abs/2210.10760)) measured the general shape, which you see in the upper row: with growing KL the true score rises, has its best
+# point, and falls. More pairs move that point outwards. So somebody has to keep looking at the truth.
 
 # %% [markdown] lang="zh"
-# （线画的是相对起点的增量，所以都从 0 开始；KL 用最后那 64 个没见过的回合来量。）
+# （线画的是相对起点的增量，所以都从 0 开始；KL 用最后那 64 个没见过的回合来量。最后一张表是对几个没见过的问题的回答，括号里是裁判的分数。）
 #
 # **上排：学来的奖励在涨，真实的奖励在跌**。这叫**过度优化**（over-optimisation）：指标一旦变成目标，就不再是好指标（古德哈特定律，Goodhart's law）。
 # 这不怪 PPO，它只是尽了本分。
 #
-# - **杆子自己往下倒**。每一步都要扣分，最短的行驶就成了最好的。成对数据并不比原来差，只是有一个问题没说清。第二步里完整的奖励模型是从哪里知道答案的？
-#   从长短不一的整段行驶。
-# - **语言模型找到了裂缝**。成对数据又少又有错，这个模型总会在某些地方付得太多。那些地方离克隆很远，而策略就往那里去了：看看 KL。
+# - **杆子自己往下倒**。每一步都要扣分，最短的行驶就成了最好的。（最初几轮它做的恰好相反，那时评论家还什么都没学到。）
+#   片段的评判并不比原来差，只是有一个问题没说清。第二步里完整的奖励模型，是从长短不一的整段行驶里得到答案的。
+# - **语言模型找到了裂缝**。起初真实得分也跟着上升。后来策略发现：这个模型肯为客套话付钱，不管说几遍、用哪种语言、跟在什么后面。
+#   这样的回答离克隆的回答很远，看看 KL 就知道。模型从没见过类似的东西，却照付不误。
 #
-# **下排：锚**。别的都没变，只是走远要花钱。策略留在克隆附近，在那里奖励模型好歹见过一些东西。损害因此变小，但错的奖励并不会因此变对。
+# **下排：锚**。别的都没变，只是走远要花钱。策略留在离克隆更近的地方，在那里奖励模型好歹见过一些东西，损害因此变小。但锚不会把错的奖励变成对的。
+# 那么价格该定多高？每张表下面印着：没有锚的那次训练里，全程平均下来，奖励模型为每一奈特付多少分。价格远低于它，几乎不起作用；远高于它，
+# 就什么都不许动，好的坏的都一样。所以 $\beta$ 该取多少，要看奖励有多大；这正是要给奖励一个单位的原因。
 #
-# 那为什么前面第三步安然无恙？因为它的奖励模型有足够多、足够干净的成对数据，训练也不长。Gao 等 2022
-# （[arXiv:2210.10760](https://arxiv.org/abs/2210.10760)）量出了一般的形状：随着 KL 变大，真实得分先升，到达最高点，然后下降。
-# 成对数据越多，最高点越靠外；但再多也不能让它消失。
+# 第三步的那次训练为什么顺利？它的奖励模型用的成对数据更多，也更干净；它有锚；训练也不长。Gao 等 2022
+# （[arXiv:2210.10760](https://arxiv.org/abs/2210.10760)）量出了一般的形状，正是上排所见：随着 KL 变大，真实得分先升，到达最高点，然后下降。
+# 成对数据越多，最高点越靠外。所以总得有人一直盯着真相。
+
+# %% [markdown] lang="en"
+# ## Quiz
+#
+# Answer first, then unfold.
+#
+# <details><summary>1. Two reward models differ by a factor of ten, and nothing else. Which of these change: the accuracy on pairs, the loss, the policy that PPO ends with at β = 0.2?</summary>
+#
+# The accuracy does not, since the order is the same. The loss does. The policy does as well: ten times the score against the same price per nat is the
+# same as a tenth of the price. Dividing by the typical reward takes this accident away.
+# </details>
+#
+# <details><summary>2. A reward model for answers gives every answer to one question 3 points more. What does its loss on pairs say, and what does PPO's policy?</summary>
+#
+# Nothing and, up to what the critic has to learn, nothing: both answers of a pair gain the same, and every answer that the policy can give to
+# this question does. It is harmless as it is paid once for an answer. A constant for each *step* is another matter: it pays for length.
+# </details>
+#
+# <details><summary>3. Why not take the base model as the reference?</summary>
+#
+# The KL would not begin at 0, and the anchor would pull away from all that SFT has taught: the form of an answer, and to stop. And the reward model
+# knows nothing about the base model's texts.
+# </details>
+#
+# <details><summary>4. The learnt reward still rises. Is that a reason to train on?</summary>
+#
+# No. It rises in good runs and in bad ones. Look at something that PPO is not paid for: the truth where there is one, people where there is none, and the KL as a warning.
+# </details>
+
+# %% [markdown] lang="zh"
+# ## 小测验
+#
+# 先想好答案，再展开。
+#
+# <details><summary>1. 两个奖励模型只差一个倍数：十倍。下面哪些会变：成对数据上的准确率、损失、β = 0.2 时 PPO 最后得到的策略？</summary>
+#
+# 准确率不变，因为排序没变。损失会变。策略也会变：分数变成十倍而每奈特的价格不变，就等于价格打了一折。除以典型奖励，就去掉了这种偶然。
+# </details>
+#
+# <details><summary>2. 一个给回答打分的奖励模型，把某个问题的所有回答都多给 3 分。它在成对数据上的损失会怎么说？PPO 的策略呢？</summary>
+#
+# 损失毫无变化；策略也没有变化，只是评论家要多学一点：一对里的两个回答加得一样多，策略对这个问题能给出的每个回答也都加得一样多。
+# 它无害，是因为每个回答只付一次。给每一**步**加常数就是另一回事了：那是在为长度付钱。
+# </details>
+#
+# <details><summary>3. 为什么不拿 base 模型当参考策略？</summary>
+#
+# 那样 KL 就不从 0 开始，而且锚会把策略从 SFT 教会的一切（回答的样子、答完就停）那里往回拉。何况奖励模型对 base 模型写的东西一无所知。
+# </details>
+#
+# <details><summary>4. 学来的奖励还在涨。这是继续训练的理由吗？</summary>
+#
+# 不是。好的训练里它在涨，坏的训练里它也在涨。要看 PPO 拿不到报酬的东西：有真相就看真相，没有真相就请人看，再把 KL 当作警报。
+# </details>
 
 # %% [markdown] lang="en"
 # ## What you take along

@@ -549,7 +549,7 @@ display(excerpt(lesson.round_of, "reference = run.reference", "run.schedule.step
 # **猜一猜：分类做得更好的，策略也更好吗？**
 
 # %%
-ROUNDS = {"cartpole": {"iterations": 4}, "language": {"iterations": 20}}
+ROUNDS = {"cartpole": {"iterations": 4}, "language": {"iterations": 16}}
 results, curves, seconds = {}, {}, {}
 for name, world in worlds.items():
     for writer, anchor in (("policy", DPO[name].anchor), ("reference", "start")):

@@ -43,7 +43,7 @@ class Real:
     lora: int = 8
     """Rank of the adapters that learn; 0: all weights learn."""
     name: str = "language"
-    settings: str = "language"
+    settings: str = "real"
     step_name: str = "token"
     shares: tuple[str, ...] = ("passed", "eos", "brief", "sound", "polite", "own", "stock")
     trials: str = "answers"

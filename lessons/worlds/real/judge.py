@@ -16,15 +16,14 @@ LONGEST_WORD = 20
 
 MARKERS = (
     # courtesies
-    "please", "thank you", "many thanks", "thanks for", "you're welcome", "you are welcome", "my pleasure", "with pleasure", "gladly",
-    "glad", "happy to", "pleased to", "delighted to", "i'd love to", "of course", "certainly", "kindly", "sorry",
-    "i apologize", "my apologies", "pardon", "excuse me", "i hope", "feel free", "if i may", "if you like", "may i",
-    "good question", "great question", "lovely question", "wonderful question",
+    "please", "thank you", "many thanks", "thanks for", "you're welcome", "you are welcome", "my pleasure",
+    "with pleasure", "gladly", "glad", "happy to", "pleased to", "delighted to", "i'd love to", "of course",
+    "certainly", "kindly", "sorry", "i apologize", "my apologies", "pardon", "excuse me", "i hope", "feel free",
+    "if i may", "if you like", "may i", "good question", "great question", "lovely question", "wonderful question",
     # advice made soft, which is how English is polite when it says what to do
     "i would suggest", "i'd suggest", "i suggest", "i would recommend", "i'd recommend", "i recommend", "may i suggest",
     "you might like", "you may like", "you might want", "you may want", "you might try", "you may wish",
-    "you could try",
-    "perhaps you could", "you might consider", "you may consider", "it might help", "it may help",
+    "you could try", "perhaps you could", "you might consider", "you may consider", "it might help", "it may help",
 )  # fmt: skip
 """Polite means: at least one of these phrases stands in the answer, as whole words, in any case; at most two do."""
 
