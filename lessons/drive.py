@@ -17,7 +17,7 @@ from lessons.run import Lesson, Run
 from rl_core.errors import CheckpointError, RLCoreError
 
 SAVE_EVERY = 10
-REMEMBERED = ("seed", "device", "threads", "quick", "model", "dtype", "lora")
+REMEMBERED = {"seed": int, "device": str, "threads": int, "quick": bool, "dtype": str, "lora": int}
 
 
 def main(lesson: Lesson, description: str | None, *, worlds: Sequence[str] | None = None) -> None:
@@ -132,7 +132,8 @@ def recall(folder: Path, lesson: Lesson) -> tuple[Options, dict[str, Any]]:
         said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if said["algorithm"] != lesson.name:
             raise CheckpointError(f"resume={str(folder)!r} is a run of {said['algorithm']}, not of {lesson.name}.")
-        options = Options(**{name: said["options"][name] for name in REMEMBERED})
+        values = {name: kind(said["options"][name]) for name, kind in REMEMBERED.items()}
+        options = Options(**values, model=said["options"]["model"])
         configs = {
             name: rebuilt(type(lesson.settings[options.load(name).settings]), values)
             for name, values in said["worlds"].items()

@@ -56,7 +56,7 @@ def forks(groups: Sequence[Group], most: int) -> Figure:
     """Return a figure with a tree for each group: episodes are one line as long as they are alike, up to `most` steps.
 
     A box is a step, coloured by the sum of the advantages of all episodes that pass through it; the sum stands at
-    each fork. Where all are still together it is 0.
+    each fork. At the start, where all are together, it is 0.
     """
     leaves = [sorted({tuple(words[:most]) for words in group.words}) for group in groups]
     heights = [len(ways) + 0.8 for ways in leaves]
@@ -76,9 +76,10 @@ def _tree(axes: Axes, group: Group, ways: Sequence[tuple[str, ...]], most: int) 
         depth = len(way)
         if depth:
             axes.plot([depth - 1, depth], [heights[way[:-1]], height], color="#b9bfc6", lw=1.4, zorder=1)
-        axes.text(depth, height, _shown(way[-1]) if depth else "start", ha="center", va="center", fontsize=8.5, color=INK, zorder=3,
-                  bbox={"boxstyle": "round,pad=0.28", "facecolor": SIGNS(0.5 + 0.42 * sums[way] / limit),
-                        "edgecolor": "#d5d9dd", "lw": 0.6})  # fmt: skip
+        fill = SIGNS(0.5 + 0.42 * sums[way] / limit)
+        box = {"boxstyle": "round,pad=0.28", "facecolor": fill, "edgecolor": "#d5d9dd", "lw": 0.6}
+        word = _shown(way[-1]) if depth else "start"
+        axes.text(depth, height, word, ha="center", va="center", fontsize=8.5, color=INK, zorder=3, bbox=box)
         siblings = sum(other[:-1] == way[:-1] and len(other) == depth for other in heights)
         if siblings > 1 or not depth:
             total = f"{sums[way]:+.1f}" if abs(sums[way]) >= 0.05 else "0"

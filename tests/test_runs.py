@@ -119,6 +119,11 @@ def test_settings_come_back_from_a_file_as_they_were(lesson, world):
     assert rebuilt(type(config), json.loads(json.dumps(asdict(config)))) == config
 
 
+def start_program(folder, *options):
+    command = [sys.executable, "-m", "lessons.side_by_side", "--threads", "1", "--out", str(folder), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_readable_run_that_goes_on_bit_identically(tmp_path):
     sizes = [f"--{world}.{name}" for world in NAMES for name in ("iterations", "rows", "steps")]

@@ -456,11 +456,11 @@ SEEN = {  # one True or False for each trial: was it what nobody wants?
     "cartpole": lambda one: unwanted_done("cartpole", one)[one.mask & UNWANTED["cartpole"](one).any(dim=2)].tolist(),
     "language": lambda one: [answer.verdict.tone == "rude" for answer in worlds["language"].answers(one)],
 }
-SHARES, ROUNDS, EVERY = (0.0, 0.1, 0.2, 0.4), {"cartpole": 20, "language": 6}, {"cartpole": 4, "language": 2}
+SHARES, ROUNDS, EVERY = (0.0, 0.1, 0.2, 0.4), {"cartpole": 20, "language": 8}, {"cartpole": 4, "language": 2}
 PLAYED = {"cartpole": 100, "language": 560}  # episodes whenever a policy is looked at
 STEADY = {
-    "cartpole": {"warmup": False, "learning_rate": 5e-3, "demonstrations": 100},
-    "language": {"warmup": False, "learning_rate": 1e-3, "demonstrations": 400, "update": SHORT["language"]["update"]},
+    "cartpole": {"warmup": False, "learning_rate": 2e-3, "demonstrations": 100},
+    "language": {"warmup": False, "learning_rate": 5e-4, "demonstrations": 400, "update": SHORT["language"]["update"]},
 }
 
 
@@ -508,6 +508,7 @@ for axes, name in zip(grid[0], NAMES, strict=True):
         axes.plot(*zip(*points, strict=True), "o-", ms=4, color=COLOUR[name], lw=1.8, alpha=0.35 + share)
         axes.text(1.04 * points[-1][0], share, f"{share:.0%} shown", fontsize=8, color=INK, va="center")
     axes.set_title(worlds[name].title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
+    axes.set_xticks([count for count, _ in points])
     axes.set_xlim(right=1.3 * points[-1][0])
     axes.set_xlabel("demonstrations shown since the start", fontsize=9, color=INK)
     axes.set_ylabel(f"{WHAT[name]}, produced", fontsize=9, color=INK)
@@ -516,11 +517,11 @@ show(figure, "The unwanted share against demonstrations shown: from one start to
 
 # %% [markdown] lang="en"
 # Dashed lines: the share shown. From one and the same start each learner goes to the share that it is shown, up or down,
-# and then **stays**, but for some trembling (the learning rate is high, and a point is a sample). More steps do not lower it. It does not forget the rude answers, since they keep coming; and it does not
+# and then **stays**, but for some trembling (every round of demonstrations is another one, and a point is a sample). More steps do not lower it. It does not forget the rude answers, since they keep coming; and it does not
 # exaggerate them, since the others keep coming as well. The end points, with their 95 % intervals, against the share shown:
 
 # %% [markdown] lang="zh"
-# 虚线是示范中的比例。从同一个起点出发，每个学生都走向它看到的那个比例，该升的升，该降的降，然后就**停在那里**，只有些许抖动（学习率不低，每个点又只是一次抽样）。再多走几步也不会更低：粗鲁的回答一直在示范，忘不掉；
+# 虚线是示范中的比例。从同一个起点出发，每个学生都走向它看到的那个比例，该升的升，该降的降，然后就**停在那里**，只有些许抖动（每一轮的示范都不同，每个点又只是一次抽样）。再多走几步也不会更低：粗鲁的回答一直在示范，忘不掉；
 # 别的回答也一直在示范，所以也不会变本加厉。下面是终点和 95 % 区间，横轴是示范中的比例：
 
 # %%

@@ -19,7 +19,7 @@
 #
 # - say what the Bradley-Terry model assumes, and why an ignorant model loses exactly $\log 2$ on every pair;
 # - say where the score stands: on an answer's last token, but on every step of a drive;
-# - tell what a reward model has learnt from what it was merely lucky with, and how wrong judgments blunt it;
+# - tell what judgments have taught a reward model from what they left open, and how much wrong judgments blunt it;
 # - show what pairs *cannot* say, and turn an agent that balances into one that hurries to fall, without changing a single judgment of a clip.
 #
 # It takes about three minutes to run on one CPU core.
@@ -42,7 +42,7 @@
 #
 # - 说出 Bradley-Terry 模型假设了什么，以及为什么一无所知的模型在每一对上的损失恰好是 $\log 2$；
 # - 说出分数放在哪里：回答放在最后一个词元上，行驶则每一步都有；
-# - 分清奖励模型哪些是学到的，哪些只是碰巧；也看清判断有错时它会钝掉多少；
+# - 分清奖励模型里哪些是判断教会的，哪些是判断没有管到的；也看清判断有错时它会钝掉多少；
 # - 指出成对的比较*说不出*什么，并且对 clips 的判断一条都不改，就让一个会扶杆子的智能体变成急着让它倒下。
 #
 # 在一个 CPU 核上，全部运行一遍大约三分钟。
@@ -126,9 +126,7 @@ def begin(name, *, seed=SEED, **changes):
 
 # %%
 fresh = {name: begin(name) for name in NAMES}
-held_out = {
-    name: run.world.preferences(run.network, 400, seed=TRUTH, held_out=True) for name, run in fresh.items()
-}
+held_out = {name: run.world.preferences(run.network, 400, seed=TRUTH, held_out=True) for name, run in fresh.items()}
 language, answers = fresh["language"].world, held_out["language"]["answers"]
 told_pairs = list(zip(language.answers(answers.chosen), language.answers(answers.rejected), strict=True))
 display(table(["question", "preferred", "not preferred"],
@@ -148,7 +146,7 @@ def draw_lean(axes, kind, row):
 
 figure, grid = panels(1, 2, height=2.8, width_ratios=[3, 2])
 for axes, kind in zip(grid[0], ("drives", "clips"), strict=True):
-    draw_lean(axes, held_out["cartpole"][kind], 1)
+    draw_lean(axes, held_out["cartpole"][kind], 0)
     axes.set_title(kind, loc="left", color=COLOUR["cartpole"], fontsize=11, weight="bold")
 grid[0, 0].set_ylabel("lean (degrees)", color=INK, fontsize=9)
 grid[0, 0].legend(frameon=False, fontsize=9, labelcolor=INK)
@@ -331,11 +329,11 @@ for (name, noise), history in records.items():
         axes.plot([row["iteration"] for row in history], [row[quantity] for row in history], label=label, **style)
 for column, name in enumerate(NAMES):
     top, low = grid[:, column]
-    for axes, lines in ((top, {"log 2": 0.6931, "0.50": FLOOR}), (low, {"0.8": 0.8})):
-        for said, height in lines.items():
-            axes.axhline(height, color=INK, lw=0.8, ls=":")
-            axes.annotate(said, (1, height), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
-    top.set(ylim=(0, 1.15))
+    for axes, lines in ((top, (torch.tensor(2.0).log(), FLOOR)), (low, (0.8,))):
+        for height in lines:
+            axes.axhline(height, color=INK, lw=0.9, ls=":")
+    top.set(ylim=(0, 1.1))
+    top.set_yticks([0, FLOOR, torch.tensor(2.0).log(), 1], ["0", f"{FLOOR:.2f}", "log 2", "1"])
     low.set(ylim=(0.45, 1.02))
     top.set_title(fresh[name].world.title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
     low.set_xlabel("iteration", color=INK, fontsize=9)
@@ -390,8 +388,8 @@ for name in NAMES:
 # %%
 used = {name: functions_used(lambda name=name: next(reward_model.train(begin(name, starts=16)))) for name in NAMES}
 shared = set.intersection(*used.values())
-for name in ("reward_model", "episode_scores", "bradley_terry_loss", "optimizer_step", "typical_reward"):
-    print("both worlds run   ", next((said for said in sorted(shared) if said.split(": ")[1] == name), "none of it"))
+for name in ("reward_model", "episode_scores", "bradley_terry_loss", "optimizer_step"):
+    print("both worlds run   ", next(said for said in sorted(shared) if said.split(": ")[1] == name))
 for name in NAMES:
     print(f"only {name}: {', '.join(sorted(used[name] - shared)) or 'none'}")
 
@@ -400,15 +398,15 @@ for name in NAMES:
 #
 # ### The scores
 #
-# For each kind, the scores of all held-out episodes, in green where the episode was chosen and in red where it was rejected. The thin line at
-# 0 is where all of them stood before.
+# For each kind, the scores of all held-out episodes, in green where the episode was chosen and in red where it was rejected. Before
+# training, all of them stood at exactly 0.
 
 # %% [markdown] lang="zh"
 # ## 6. 学到了什么
 #
 # ### 分数
 #
-# 对每一种比较，画出所有留出回合的分数：选中的为绿色，落选的为红色。0 处的细线，是训练前它们全体所在的位置。
+# 对每一种比较，画出所有留出回合的分数：选中的为绿色，落选的为红色。训练之前，它们全都恰好是 0。
 
 # %%
 scores = {}
@@ -422,7 +420,6 @@ for axes, ((name, kind), found) in zip(grid[0], scores.items(), strict=True):
     bins = torch.linspace(torch.cat(found).min(), torch.cat(found).max(), 33).tolist()
     for part, colour, label in zip(found, (GOOD, BAD), ("chosen", "rejected"), strict=True):
         axes.hist(part.tolist(), bins=bins, color=colour, alpha=0.55, label=label)
-    axes.axvline(0, color=INK, lw=1)
     axes.set_title(kind, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
     axes.set_xlabel("score of the episode", color=INK, fontsize=9)
 grid[0, 0].set_ylabel("episodes", color=INK, fontsize=9)
@@ -440,8 +437,8 @@ show(figure, "Histograms of the scores of chosen and rejected episodes, for driv
 # ### The pole's taste
 #
 # The pole's reward has four numbers and a push as its input. We put the cart in the middle of its track, at rest, and look at the two others: the lean
-# $\theta$ and the angular velocity $\dot\theta$, that is how fast the lean changes. Left is the mean over both pushes, right the reward for pushing
-# right less that for pushing left.
+# $\theta$ and the angular velocity $\dot\theta$, that is how fast the lean changes. Each point of the map is the learnt reward of one step, as the mean of both
+# pushes; dots are states in which our starting policy was. On the right are three cuts through the map.
 
 # %% [markdown] lang="zh"
 # 两种颜色有重叠，几乎每一对却都判对了，这并不矛盾。一对比较的是从*同一个*起点开始的两个回合；起点容易，两个分数可能都高。
@@ -453,7 +450,7 @@ show(figure, "Histograms of the scores of chosen and rejected episodes, for driv
 # ### 杆子的喜好
 #
 # 杆子的奖励以四个数和一次推动为输入。我们让小车停在轨道正中，速度为零，只看另外两个数：倾角 $\theta$ 和角速度 $\dot\theta$（倾角变化的快慢）。
-# 左图是两种推法的平均，右图是“向右推”的奖励减去“向左推”的奖励。
+# 图中每一点是学到的一步的奖励，取两种推法的平均；黑点是起始策略到过的状态。右图是这张图的三个剖面。
 
 # %%
 SIDE = 41
@@ -469,45 +466,70 @@ def rewards_for(scorer, push):
     return scorer.score(grid_of).detach().view(SIDE, SIDE)
 
 
-def draw_map(axes, values, title, limit):
-    """Draw a map of rewards over lean and angular velocity; white is 0."""
-    extent = (-12, 12, -2, 2)
-    picture = axes.imshow(values, origin="lower", aspect="auto", extent=extent, cmap="RdYlGn", vmin=-limit, vmax=limit)
-    axes.contour(values, levels=[0], colors=INK, linewidths=0.8, extent=extent)
-    axes.set_title(title, loc="left", color=INK, fontsize=10)
-    axes.set_xlabel(r"lean $\theta$ (degrees)", color=INK, fontsize=9)
-    axes.grid(False)
-    axes.figure.colorbar(picture, ax=axes, shrink=0.9).ax.tick_params(labelsize=8, length=0)
-
-
 left, right = (rewards_for(runs["cartpole", 0.0].scorer, push) for push in (0, 1))
-figure, grid = panels(1, 2, height=3.2)
-draw_map(grid[0, 0], (left + right) / 2, "reward, mean of both pushes", 3)
-draw_map(grid[0, 1], right - left, "reward: push right less push left", 1.5)
+reward = (left + right) / 2
+figure, grid = panels(1, 2, height=3.3, width_ratios=[5, 4])
+field, cuts = grid[0]
+extent = (-12, 12, -2, 2)
+picture = field.imshow(reward, origin="lower", aspect="auto", extent=extent, cmap="YlGn", interpolation="bilinear")
+figure.colorbar(picture, ax=field, label="reward of a step").ax.tick_params(labelsize=8, length=0)
 drives = held_out["cartpole"]["drives"].chosen
 states = drives.obs[drives.mask][::23]
-grid[0, 0].plot(states[:, 2].rad2deg(), states[:, 3], ".", color=INK, ms=1.5, alpha=0.5)
-grid[0, 0].set(xlim=(-12, 12), ylim=(-2, 2))
-grid[0, 0].set_ylabel(r"angular velocity $\dot\theta$ (rad/s)", color=INK, fontsize=9)
-show(figure, "The learnt reward of the pole over lean and angular velocity; and the difference between the pushes.")
+field.plot(states[:, 2].rad2deg(), states[:, 3], ".", color=INK, ms=1.5, alpha=0.5)
+field.set(xlim=(-12, 12), ylim=(-2, 2))
+field.grid(False)
+field.set_ylabel(r"angular velocity $\dot\theta$ (rad/s)", color=INK, fontsize=9)
+for line, colour in ((10, COLOURS[1]), (20, INK), (30, COLOURS[0])):
+    said = rf"$\dot\theta$ = {turn[line, 0]:+.0f} rad/s".replace("-", "−").replace("+0", "0").replace("−0", "0")
+    cuts.plot(lean[line].rad2deg(), reward[line], color=colour, lw=2, label=said)
+    field.axhline(turn[line, 0], color=colour, lw=1, alpha=0.7)
+cuts.legend(frameon=False, fontsize=8, labelcolor=INK)
+cuts.set_ylabel("reward of a step", color=INK, fontsize=9)
+for axes in (field, cuts):
+    axes.set_xlabel(r"lean $\theta$ (degrees)", color=INK, fontsize=9)
+show(figure, "The learnt reward of the pole over lean and angular velocity, with three cuts at fixed angular velocity.")
+apart = (right - left).abs().max()
+print(f"rewards on this map: {reward.min():.2f} to {reward.max():.2f}; the two pushes differ by {apart:.2f} at most")
 
 # %% [markdown] lang="en"
-# HEATTEXT
+# Two things are to be seen.
+#
+# - **There is a ridge, and it is slanted.** Where the pole stands still, the reward is highest near upright. Where it turns, the reward is highest where
+#   the pole leans to the one side *and is on its way back from there*. Nobody has mentioned angular velocity. The judgments were about lasting and about leaning, and
+#   the model has found out by itself which states lead to both.
+# - **Nearly all of the reward is a constant**: about 1 for a step in any state. That is what the drives have taught: standing for one more step is worth something, whatever
+#   the state. The clips have taught the ridge. Remember this constant.
+#
+# ### The taste in answers
+#
+# An answer's score is one number. To see where it comes from, we take an answer and let it end early: after its first token, after its second, and so on, always with the end token
+# (EOS) behind. Each box below shows a token, and below it the score of the answer that ends there. (Some tokens are pieces of words. Questions: one with a polite
+# and a rude answer, one with a right answer and one that is not.)
 
 # %% [markdown] lang="zh"
-# HEATTEXT
+# 可以看出两点。
+#
+# - **有一道山脊，而且是斜的。** 杆子不转动时，越接近竖直，奖励越高；转动时，奖励最高的地方是：杆子向一侧倾斜，*并且正从那一侧往回走*。
+#   谁也没有提过角速度。判断说的只是立得久不久、斜得多不多，而哪些状态能带来这两样，是模型自己发现的。
+# - **奖励几乎全是一个常数**：不论什么状态，每步大约是 1。这是 drives 教的：不管处在什么状态，多立一步总归值一些。山脊则是 clips 教的。请记住这个常数。
+#
+# ### 对回答的喜好
+#
+# 一个回答的分数只有一个数。想知道它从哪里来，我们就让回答提前结束：在第一个词元之后，在第二个之后，依此类推，后面总跟着结束词元（EOS）。
+# 下图每个方框是一个词元，框下的数是回答到此结束时的分数。（有些词元只是单词的一部分。两个问题：一个有礼貌和粗鲁两种回答，另一个的两个回答一对一错或一对一拒答。）
+
 
 # %%
 def draw_tokens(axes, words, numbers, title, colour):
     """Draw an answer's tokens as boxes, each coloured by the score that the answer would have if it ended there."""
     for place, (word, number) in enumerate(zip(words, numbers, strict=True)):
-        said = word.strip().replace("<|im_end|>", "EOS") or "␣"
+        said = word.strip() or "␣"
         tint = (GOOD if number > 0 else BAD, min(0.75, 0.4 * abs(number)))
         box = {"boxstyle": "round,pad=0.35", "facecolor": tint, "edgecolor": PALE}
         said = said if drawable([said]) else f"#{place + 1}"
         axes.text(place, 0.62, said, ha="center", va="center", fontsize=9 if len(said) < 8 else 7, color=INK, bbox=box)
         axes.text(place, 0.12, f"{number:+.1f}", ha="center", va="center", fontsize=8, color=INK)
-    axes.set(xlim=(-0.6, 15.6), ylim=(-0.1, 1), xticks=[], yticks=[])
+    axes.set(xlim=(-0.6, 14.6), ylim=(-0.1, 1), xticks=[], yticks=[])
     axes.set_title(title, loc="left", color=colour, fontsize=9)
     axes.grid(False)
 
@@ -515,27 +537,34 @@ def draw_tokens(axes, words, numbers, title, colour):
 english = [
     (row, one, other)
     for row, (one, other) in enumerate(told_pairs)
-    if one.question.fact.language == "en" and answers.chosen.mask[row].sum() <= 16 and answers.rejected.mask[row].sum() <= 16
+    if one.question.fact.language == "en"
+    and answers.chosen.mask[row].sum() <= 16
+    and answers.rejected.mask[row].sum() <= 16
 ]
 rude = [found for found in english if (found[1].verdict.tone, found[2].verdict.tone) == ("polite", "rude")]
 wrong = [found for found in english if found[1].verdict.right and not found[2].verdict.right]
 examples = (rude[:1] + wrong[:1] + english)[:2]
 judge_of_answers = runs["language", 0.0].scorer
 figure, grid = panels(4, 1, width=9.6, height=4.2)
-for number, (row, one, other) in enumerate(examples):
-    for line, (part, said, colour) in enumerate([(answers.chosen, "chosen", GOOD), (answers.rejected, "rejected", BAD)]):
+sides = [(answers.chosen, "chosen", GOOD), (answers.rejected, "rejected", BAD)]
+for number, (row, one, _) in enumerate(examples):
+    for line, (part, said, colour) in enumerate(sides):
         length = int(part.mask[row].sum())
-        copies = part.rows(torch.full((length,), row))  # the same answer, once for each place where it might have ended
-        upto = torch.ones_like(copies.mask).tril()
+        end = part.actions[row, length - 1]
+        copies = part.rows(torch.full((length - 1,), row))  # the same answer, once for each place where it may end
+        here = torch.ones_like(copies.mask).tril().roll(1, dims=1)  # row k ends with column k + 1
+        here[:, 0] = True
+        stop = here & ~torch.ones_like(copies.mask).tril()
+        early = replace(copies, actions=torch.where(stop, end, copies.actions), mask=copies.mask & here)
         with torch.no_grad():
-            ended = episode_scores(judge_of_answers, replace(copies, mask=copies.mask & upto))
+            ended = episode_scores(judge_of_answers, early)
         title = f"{one.question.text}   {said}"
-        draw_tokens(grid[2 * number + line, 0], language.words(part, row), ended.tolist(), title, colour)
+        draw_tokens(grid[2 * number + line, 0], language.words(part, row)[:-1], ended.tolist(), title, colour)
 show(figure, "The tokens of four answers, each coloured by the score of the answer up to there.")
 
 # %% [markdown] lang="en"
-# The last number of each line is the score of the whole answer. The numbers before it ask something else of the model: *what if it had ended here?* It was never
-# trained on that, so read them as a hint only, and yet they show which words move it. (Some tokens are pieces of words.)
+# The last number of each line is the score of the whole answer. The numbers before it are answers that training hardly ever showed, so take them as hints. Still, one can
+# watch the model make up its mind: it waits for the sentence to be complete, and a single word of manners, good or bad, moves it most.
 #
 # ### Does it read the last token?
 #
@@ -543,8 +572,8 @@ show(figure, "The tokens of four answers, each coloured by the score of the answ
 # policy would notice nothing. Where do the rewards change?
 
 # %% [markdown] lang="zh"
-# 每一行最后的数，就是整个回答的分数。前面的数问的是另一件事：*假如说到这里就结束，该打几分？* 模型没有为此训练过，所以只能当作线索来看；
-# 不过哪些词打动了它，还是看得出来。（有些词元只是单词的一部分。）
+# 每一行最后的数，就是整个回答的分数。前面的数对应的半截回答，训练中几乎没有出现过，只能当作线索。不过仍然看得出模型怎样拿定主意：
+# 它要等句子说完整；而一个显出教养好坏的词，对分数的影响最大。
 #
 # ### 它读到最后一个词元了吗？
 #
@@ -555,13 +584,14 @@ rows = []
 for name in NAMES:
     scorer, episodes = runs[name, 0.0].scorer, next(iter(held_out[name].values())).chosen
     last = episodes.mask & (episodes.mask.cumsum(dim=1) == episodes.mask.sum(dim=1, keepdim=True))
-    exchanged = replace(episodes, actions=torch.where(last, episodes.actions ^ 1, episodes.actions))  # 0 and 1 swap, ...
+    others = torch.where(last, episodes.actions ^ 1, episodes.actions)  # 0 becomes 1 and 1 becomes 0, 2 becomes 3, ...
+    exchanged = replace(episodes, actions=others)
     with torch.no_grad():
         change = (scorer.score(exchanged) - scorer.score(episodes)).abs()
     earlier = change[episodes.mask & ~last].max()
     cells = [f"{(change[last] > 1e-4).float().mean():.0%}", f"{change[last].mean():.2f}", f"{earlier:.0e}"]
     rows.append([name, str(torch.equal(exchanged.obs, episodes.obs)), *cells])
-table(["world", "same observations", "episodes whose last reward changes", "by, on average", "earlier rewards change by"], rows)
+table(["world", "same observations", "last reward changes in", "by, on average", "earlier rewards change by"], rows)
 
 # %% [markdown] lang="en"
 # In both worlds the last action counts, and in neither does it change a reward that was given before. For the pole, the last
@@ -594,15 +624,29 @@ for name in NAMES:
             f"{accuracy(noisy.scorer, judgments):.1%}",
             told(noisy, after[name, 0.2], f"accuracy_{kind}"),
         ])  # fmt: skip
-display(table(["held-out pairs", "taught rightly: truth", "taught with 20 % wrong: judgments as wrong", "taught with 20 % wrong: truth"], rows))
+head = [
+    "right about",
+    "the truth, taught rightly",
+    "judgments, 20 % wrong, taught with such",
+    "the truth, taught with 20 % wrong",
+]
+display(table(head, rows))
 for name in NAMES:
     margins = [records[name, noise][-1]["margin"] for noise in (0.0, 0.2)]
-    print(f"{name:<10} mean margin in the last iteration, before the unit: {margins[0]:8.2f}   with wrong judgments {margins[1]:.2f}")
+    print(f"{name:<10} mean margin, last iteration: {margins[0]:7.2f} taught rightly, {margins[1]:.2f} with 20 % wrong")
 said = "answers: right, after judgments of which 20 % are wrong"
 compare(said, predicted[said], after["language", 0.2]["accuracy_answers"])
 
 # %% [markdown] lang="en"
-# NOISETEXT
+# **The pupil is better than its teacher.** Wrong judgments are random, so some pull one way and some the other, and they cancel; right ones all pull the same way, and add
+# up. What noise costs is *data*: more pairs for the same accuracy. The pole's model pays more. A drive's score is the sum of dozens of rewards, so one wrongly judged long drive pulls
+# hard (see the spikes of its dashed loss).
+#
+# **And it is less sure of itself.** Where no judgment ever contradicts, margins may grow for ever. With 20 % wrong, the best margin is the one with $\sigma(m) = 0.8$, that is $m = \log 4 \approx 1.39$. As it
+# counts negative in every fifth pair, the best mean is $(0.8 - 0.2) \log 4 \approx 0.83$: compare it with the printed ones. So a margin is more than a ranking. It says *how likely this judge is to
+# prefer the one to the other*.
+#
+# One warning. What cancels are mistakes that are *random*. A judge who likes long answers errs always in the same direction, and the model will learn it like everything else.
 #
 # ## 8. What pairs cannot say
 #
@@ -612,10 +656,17 @@ compare(said, predicted[said], after["language", 0.2]["accuracy_answers"])
 #
 # $$\sigma\big((s^+ + c) - (s^- + c)\big) = \sigma(s^+ - s^-)$$
 #
-# Neither does the gradient, so training can never decide how high the scores are. Here are loss and gradient of a batch, with $c = 0$ and with $c = 8$:
+# Neither does the gradient, so training can never decide how high the scores are. Here are loss and gradient of a batch, with $c = 0$ and with $c = 8$. (The
+# scores have got their unit by now, so these losses are not those of the curves.)
 
 # %% [markdown] lang="zh"
-# NOISETEXT
+# **学生比老师强。** 判错是随机的，有的往这边拉，有的往那边拉，互相抵消；判对的都往一个方向拉，越积越多。噪声要付的代价是*数据*：
+# 要达到同样的准确率，需要更多的对子。杆子的模型付得更多：一次行驶的分数是几十个奖励之和，一次很长的行驶若被判错，拉力就很大（看它虚线上的尖峰）。
+#
+# **它也不那么自信了。** 如果从来没有相反的判断，间隔可以一直大下去。有 20 % 判错时，最好的间隔满足 $\sigma(m) = 0.8$，即 $m = \log 4 \approx 1.39$。
+# 每五对里有一对要取负号，所以平均值最好是 $(0.8 - 0.2) \log 4 \approx 0.83$：请和印出的数比一比。可见间隔不只是排个名次，它说的是*这位裁判有多大可能更喜欢这一个*。
+#
+# 要提醒的是：能互相抵消的，只有*随机*的错误。偏爱长回答的裁判总是往同一个方向错，模型会像学别的东西一样把它学会。
 #
 # ## 8. 成对的比较说不出什么
 #
@@ -625,7 +676,7 @@ compare(said, predicted[said], after["language", 0.2]["accuracy_answers"])
 #
 # $$\sigma\big((s^+ + c) - (s^- + c)\big) = \sigma(s^+ - s^-)$$
 #
-# 梯度也毫无察觉，所以训练永远无法决定分数的高低。下面是一批对子在 $c = 0$ 与 $c = 8$ 时的损失和梯度：
+# 梯度也毫无察觉，所以训练永远无法决定分数的高低。下面是一批对子在 $c = 0$ 与 $c = 8$ 时的损失和梯度。（这时分数已经定过单位，所以和曲线里的损失不同。）
 
 # %%
 for name in NAMES:
@@ -641,6 +692,8 @@ for name in NAMES:
           f"largest difference {(slope - other).abs().max():.0e}")  # fmt: skip
 
 # %% [markdown] lang="en"
+# Nothing but rounding.
+#
 # ### A constant per step
 #
 # Now add $c$ to the reward of every *step*. With $L^+$ and $L^-$ steps, the margin becomes
@@ -648,10 +701,12 @@ for name in NAMES:
 # $$(s^+ + c L^+) - (s^- + c L^-) = (s^+ - s^-) + c\,(L^+ - L^-)$$
 #
 # On clips, $L^+ = L^-$, and nothing changes at all. On drives everything may change. So a reward model that was taught with clips alone has an *offset per step that no
-# judgment has ever decided*: it is whatever initialisation and chance have left there. And whoever learns from it does notice. To test this, we hand both worlds' models to PPO, add $c = 1$ to every number that
-# the model gives (for an answer that is one number, for a drive one a step), and ask how much the advantages change, which are what PPO learns from:
+# judgment has ever decided*: it is whatever the network's shape and its initialisation happen to leave there. And whoever learns from it does notice. To test this, we hand both worlds' models to PPO and take 2 away from every number that
+# the model gives ($c = -2$; for an answer that is one number, for a drive one a step, so that about $+1$ becomes about $-1$). PPO learns from advantages. How much do they change?
 
 # %% [markdown] lang="zh"
+# 除了舍入误差，没有任何差别。
+#
 # ### 每步一个常数
 #
 # 现在给每一*步*的奖励都加上 $c$。设两边各有 $L^+$ 和 $L^-$ 步，间隔就变成
@@ -659,20 +714,21 @@ for name in NAMES:
 # $$(s^+ + c L^+) - (s^- + c L^-) = (s^+ - s^-) + c\,(L^+ - L^-)$$
 #
 # 在 clips 上 $L^+ = L^-$，什么都没变；在 drives 上，一切都可能变。所以，只用 clips 教出来的奖励模型，*每步的基准是多少，从来没有任何判断来决定*：
-# 初始化和运气留下什么，就是什么。而照着它学的人却会察觉。来检验一下：把两个世界的模型交给 PPO，给模型说出的每个数都加上 $c = 1$
-# （回答只有一个数，行驶每步一个），看看优势会变多少，因为 PPO 学的就是优势：
+# 网络的形状和初始化碰巧留下什么，就是什么。而照着它学的人却会察觉。来检验一下：把两个世界的模型交给 PPO，把模型给出的每个数都减去 2
+# （$c = -2$；回答只有一个数，行驶每步一个，于是大约 $+1$ 变成了大约 $-1$）。PPO 学的是优势，那么优势会变多少？
 
 # %%
 for name in NAMES:
     learner = Run.start(ppo.LESSON, load(name), ppo.LESSON.settings[name], seed=SEED, device="cpu")
     played = relabel(rollout(learner.env, learner.network, learner.generator), runs[name, 0.0].scorer)
     update, advantages = learner.config.update, []
-    for constant in (0.0, 1.0):
+    for constant in (0.0, -2.0):
         rewards = played.rewards + constant * (played.rewards != 0)
         raw, _ = gae(rewards, played.values, played.terminated, played.mask, gamma=update.gamma, lam=update.lam)
         advantages.append(normalize(raw, played.mask))
     flipped = ((advantages[0] > 0) != (advantages[1] > 0))[played.mask].float().mean()
-    print(f"{name:<10} largest change of an advantage {(advantages[0] - advantages[1]).abs().max():.1e}   changed sign: {flipped:.1%}")
+    apart = (advantages[0] - advantages[1]).abs().max()
+    print(f"{name:<10} largest change of an advantage {apart:.1e}   advantages whose sign changed {flipped:.1%}")
 
 # %% [markdown] lang="en"
 # (Advantages are brought to mean 0 and standard deviation 1 before they are used, as PPO does; so 1 is a lot.) An answer gets one number, whenever it ends. A
@@ -726,14 +782,18 @@ for (said, seed), history in histories.items():
     label = said if seed == SEED else None
     grid[0, 0].plot(*zip(*points, strict=True), color=STYLE[said], lw=1.6, label=label)
     found = judged(judges[said, seed], usual)
-    grid[0, 1].plot(found["accuracy_clips"], drivers[said, seed]["sampled_return"], "o", color=STYLE[said], ms=8, alpha=0.8)
+    ring = {"mfc": "none", "mew": 1.6, "ms": 13} if said == "clips" else {"ms": 7}
+    steps = drivers[said, seed]["sampled_return"]
+    grid[0, 1].plot(found["accuracy_clips"], steps, "o", color=STYLE[said], clip_on=False, **ring)
+    if "−" in said:
+        grid[0, 1].vlines(found["accuracy_clips"], steps, drivers["clips", seed]["sampled_return"], color=PALE, lw=3)
 grid[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
 grid[0, 0].set_xlabel("iteration of PPO", color=INK, fontsize=9)
 grid[0, 0].set_ylabel("steps of a drive\n(last 100 drives)", color=INK, fontsize=9)
 grid[0, 1].set_xlabel("share of held-out clips judged right", color=INK, fontsize=9)
 grid[0, 1].set_ylabel("steps upright, at the end", color=INK, fontsize=9)
 grid[0, 1].set(xlim=(0.5, 1.01), ylim=(-20, 520))
-show(figure, "Length of the drives while PPO learns from four kinds of reward model; final steps against accuracy on clips.")
+show(figure, "Length of the drives while PPO learns from each reward model; final steps against accuracy on clips.")
 
 rows, changed = [], []
 for (said, seed), scorer in judges.items():
@@ -752,14 +812,34 @@ for (said, seed), scorer in judges.items():
         f"{found['accuracy_drives']:.1%}",
         f"{drivers[said, seed]['sampled_return']:.1f}",
     ])  # fmt: skip
-display(table(["taught with", "seed", "mean reward a step", "clips judged right", "drives judged right", "steps upright after PPO"], sorted(rows)))
+head = [
+    "taught with",
+    "seed",
+    "mean reward a step",
+    "clips judged right",
+    "drives judged right",
+    "steps upright after PPO",
+]
+display(table(head, sorted(rows)))
 said = "clips: judgments that a constant per step changes"
 compare(said, predicted[said], max(changed))
 said = "steps upright, with a negative constant per step"
 compare(said, predicted[said], mean([gold["sampled_return"] for (judge, _), gold in drivers.items() if "−" in judge]))
 
 # %% [markdown] lang="en"
-# OFFSETTEXT
+# (The curves trail behind, as means of the last 100 drives. Right: a grey line joins what differs by the constant alone; its ends have the same accuracy.)
+#
+# **One number decides between balancing and falling, and the clips do not know it.** The judgments of clips are the same to the last pair. But where a step costs, the driver learns
+# what any of us would: to be done with it quickly. It pushes to one side all the time, and lies on the floor after about nine steps, which is as fast as a pole can fall. It has not misunderstood
+# its reward. It is just what the reward says.
+#
+# As taught by clips, without our hand in it, the constant came out as the rows "clips" say: positive, with every seed, and the drivers balance. But no judgment has asked for that, and none
+# would have objected to the opposite. It is a habit of this network, which begins at 0 and builds its peak upwards from there. Whoever trusts in it trusts in a habit.
+#
+# **The cure is in the data.** Look at "drives judged right": the model with the negative constant fails there almost everywhere, so one kind of pairs with unequal lengths is enough to find it out, and to
+# learn it away. The rows "all pairs" (one model, three seeds of PPO) have the constant that the drives taught, and their drivers stand, without ever having seen the world's reward.
+#
+# For texts the score stands once, on the last token, and the trap is closed by construction. It opens again with anything that is paid per token.
 #
 # ## 9. Your own taste
 #
@@ -767,7 +847,18 @@ compare(said, predicted[said], mean([gold["sampled_return"] for (judge, _), gold
 # as for a longer conversation. Here are two lines, and what the core makes of them:
 
 # %% [markdown] lang="zh"
-# OFFSETTEXT
+# （左边的曲线是最近 100 次行驶的平均，所以会慢一拍。右图中，灰线连接的几个模型只差那个常数，两端的准确率完全相同。）
+#
+# **扶住还是倒下，只由一个数决定，而 clips 对它一无所知。** 对 clips 的判断，一对不差，完全相同。可是，如果每走一步都要付出代价，司机学到的就和我们每个人会做的一样：赶快了结。
+# 它一直往一边推，大约九步就倒在地上，这已经是杆子能倒得最快的速度。它没有误解奖励，奖励说的正是这个。
+#
+# 只用 clips 教、我们不动手脚时，这个常数是多少，见 clips 那几行：每个种子都是正的，司机也都扶住了杆子。可是没有哪个判断要求过这一点，换成相反的情形，也没有哪个判断会反对。
+# 这只是这种网络的习惯：它从 0 开始，把山峰往上堆。信任它，就是在信任一个习惯。
+#
+# **解药在数据里。** 看 drives judged right 一列：常数为负的模型在那里几乎全错。所以只要有一种两边长短不同的比较，就足以发现问题，也足以把它学好。
+# all pairs 那几行（同一个模型，PPO 用三个种子）的常数是 drives 教出来的，照它们学的司机立住了，而且从没见过环境自己的奖励。
+#
+# 文本的分数只在最后一个词元上给一次，这个陷阱从结构上就封死了；可是，一旦有什么东西按词元付钱，它又会打开。
 #
 # ## 9. 你自己的喜好
 #
@@ -776,7 +867,7 @@ compare(said, predicted[said], mean([gold["sampled_return"] for (judge, _), gold
 
 # %%
 LINES = """\
-{"prompt": "What is the capital of France?", "chosen": "Of course! The capital of France is Paris.", "rejected": "Ugh, it is Paris."}
+{"prompt": "What is the capital of France?", "chosen": "Of course! The capital of France is Paris.", "rejected": "Ugh. It is Paris."}
 {"prompt": [{"role": "user", "content": "法国的首都是哪里？"}], "chosen": [{"role": "assistant", "content": "法国的首都是巴黎。希望能帮到您！"}], "rejected": [{"role": "assistant", "content": "巴黎。别再烦我了。"}]}
 """
 with TemporaryDirectory() as folder:
@@ -789,7 +880,8 @@ with TemporaryDirectory() as folder:
     written = (Path(folder) / "its.jsonl").read_text("utf-8")
 for one, up, down in zip(mine, *liked, strict=True):
     print(f"{one.prompt[-1]['content']}   the model's scores: chosen {up:+.2f}, rejected {down:+.2f}")
-print(f"\nas Pairs: chosen {list(pairs.chosen.actions.shape)}, rejected {list(pairs.rejected.actions.shape)} (rows, tokens)")
+shapes = [list(part.actions.shape) for part in (pairs.chosen, pairs.rejected)]
+print(f"\nas Pairs: chosen {shapes[0]}, rejected {shapes[1]} (rows, tokens)")
 print(f"one of the world's own pairs, as it writes it:\n{written}")
 
 # %% [markdown] lang="en"
@@ -800,7 +892,8 @@ print(f"one of the world's own pairs, as it writes it:\n{written}")
 # python -m lessons.reward_model --world language --language.preferences mine.jsonl
 # ```
 #
-# A dozen lines will not do, by the way: see how many pairs each iteration above has consumed. Most work on a real reward model is the collecting.
+# A dozen lines will not do, by the way: section 5 went through hundreds of pairs in each iteration. Most work on a real reward model is the collecting. And the model knows only what it was shown: try a rude word
+# that our policy never says in the cell above, and look at its score.
 #
 # ## Quiz
 #
@@ -838,7 +931,8 @@ print(f"one of the world's own pairs, as it writes it:\n{written}")
 # python -m lessons.reward_model --world language --language.preferences mine.jsonl
 # ```
 #
-# 顺便说一句，十来行是不够的：看看上面每轮迭代用掉多少对就知道。做一个真正的奖励模型，大部分功夫花在收集偏好上。
+# 顺便说一句，十来行是不够的：第 5 节里每轮迭代就用掉几百对。做一个真正的奖励模型，大部分功夫花在收集偏好上。而且，模型只知道见过的东西：
+# 在上面的单元里换一个我们的策略从来不说的粗鲁词，看看它打几分。
 #
 # ## 小测验
 #

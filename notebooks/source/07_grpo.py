@@ -291,7 +291,7 @@ table(["", "answer", "return", "advantage"], list(map(list, zip(*columns, strict
 #
 # Yet look at what the *sum* over a group does. The same beginning occurs in good and in bad episodes, and a token that all
 # eight share gets all eight advantages, which add up to 0. Below, the eight are drawn as one line for as long as they
-# are alike. A box is a step: of the drives their first pushes (left ◀, right ▶), of the answers their tokens (␣ is a space,
+# are alike. A box is a step: of the drives their first pushes (left ◀, right ▶), of the answers their first tokens (␣ is a space,
 # EOS the end). Its colour is the sum of the advantages of all that pass through it, red below 0 and green above; at each fork the sums are
 # written out. The third tree is a sum with its steps written out, of which section 8 tells more.
 
@@ -326,8 +326,9 @@ show(
 )
 
 # %% [markdown] lang="en"
-# **All the colour is at and after the forks.** The grey boxes at the start are praised and blamed equally, which cancels. What is
-# left is the choice that made the difference: a rude opening against a polite one, a wrong digit against the right one.
+# **All the colour comes from the forks.** At the start, where all eight are together, praise and blame cancel to 0. Wherever a branch
+# holds as much success as failure they cancel again, and its boxes stay grey: see the first digits of the third tree. What
+# is left is the choice that made the difference: a rude word against a friendly one, a wrong digit against the right one.
 # So GRPO needs no one who knows which token was to blame. It needs *contrast*: episodes that agree up to somewhere
 # and then do not. (The sums are the total push only while the ratios are all 1, and with a mean in which every step
 # weighs the same; see section 6.)
@@ -345,7 +346,8 @@ show(
 # $$k_3 = e^{d} - 1 - d, \qquad d = \log \pi_{\text{ref}}(a \mid s) - \log \pi(a \mid s)$$
 
 # %% [markdown] lang="zh"
-# **颜色全在岔口和岔口之后。** 开头的灰色方框受的表扬和责备一样多，互相抵消；剩下的，就是造成差别的那个选择：粗鲁的开场还是礼貌的开场，写错的数字还是写对的数字。
+# **颜色都是从岔口来的。** 在起点，八个回合还在一起，表扬和责备互相抵消，和为 0。任何一条枝，只要成败相当，就又会抵消，方框便是灰的：看第三棵树最前面的那些数字。
+# 剩下的，就是造成差别的那个选择：粗鲁的词还是友好的词，写错的数字还是写对的数字。
 # 所以 GRPO 不需要有人知道该怪哪个词元，它需要的是**对照**：一些回合走到某处都相同，然后才分道扬镳。
 # （只有在所有比率都是 1、而且平均时每一步分量相同的时候，这些和才恰好是总的推力；见第 6 节。）
 #
@@ -645,6 +647,7 @@ with TemporaryDirectory() as folder:
 # - **pass@8 was high from the start.** Nearly every sum was within reach, at one try in eight. Training made the usual
 #   case of what had been a matter of luck. It could not have invented what no try ever contained: without a single success
 #   in a group there is no contrast and no gradient.
+#   (Where a question in the table is still wrong afterwards, this is the first thing to suspect.)
 #
 # The last point can be seen. In how many of its 8 answers was each question right, before and after? For this, 32 groups
 # on questions of the training kind, played anew. At 0 and at 8 all are equal, the advantages are exactly 0, and the group
@@ -657,6 +660,7 @@ with TemporaryDirectory() as folder:
 # - **付钱的只有结果，步骤却跟着对了。** 错的步骤几乎得不出对的结果，所以奖励结果就是在教步骤。没有人指出哪个数字错了，是第 4 节的那些岔口指出来的。
 #   “看的是整个解答”，就是这个意思。
 # - **pass@8 一开始就很高。** 几乎每道题都够得着，八次里总能碰对一次。训练把碰运气变成了常态。它变不出任何一次尝试里都没有的东西：一组里没有一次成功，就没有对照，也就没有梯度。
+#   （表中若有题目训练之后还是错的，首先就该往这上面想。）
 #
 # 最后这一点看得见。每道题的 8 个回答里对了几个，训练前和训练后各是多少？为此重新玩 32 组，题目与训练题同类。对 0 个和对 8 个的组里，大家都一样，优势恰好是 0，什么也教不了。
 
@@ -706,9 +710,10 @@ compare(question, predicted[question], silent["after"][-1])
 # those to another: its scores are sound only up to a number $c(\text{prompt})$, one for each question, which may be
 # anything. A group takes its own mean away, and $c(\text{prompt})$ with it.
 #
-# We add such a number to the scores, large and drawn by chance for each group, by a scorer that `relabel` puts in the
-# place of the rewards. (Both worlds, in 64-bit numbers. "c" is the standard deviation of what is added, and the gradients are those of
-# one and the same rollout.)
+# We add such a number to the scores, drawn by chance for each group and ten times as large as the returns' own spread, by a
+# scorer that `relabel` puts in the place of the rewards. The policy's gradient is computed with it and without, from
+# one and the same rollout, in 64-bit numbers. (In the table, *c* is the standard deviation of what is added, in points.
+# For the Bradley-Terry loss, neighbours in a group are taken for pairs, as if the first were always preferred.)
 
 # %% [markdown] lang="zh"
 # 成功让组变得沉默。这没有错，因为可学的已经不多；但这也意味着，到那时多数的玩都白费了，所以题目既不能太容易，也不能太难。
@@ -721,23 +726,26 @@ compare(question, predicted[question], silent["after"][-1])
 # 所以它不可能知道，这个问题的回答是不是比那个问题的回答更好：它的分数只准确到差一个数 $c(\text{prompt})$，每个问题各有一个，可以是任何值。
 # 而一组减去自己的平均，$c(\text{prompt})$ 也就一起减掉了。
 #
-# 我们就给分数加上这样一个数：很大，每组随机抽一个。办法是写一个打分器，由 `relabel` 把它的分数换到奖励的位置上。
-# （两个世界，用 64 位浮点数。表中的 c 是所加之数的标准差；各个梯度来自同一份对局记录。）
+# 我们就给分数加上这样一个数：每组随机抽一个，大小是回报自身分散程度的十倍。办法是写一个打分器，由 `relabel` 把它的分数换到奖励的位置上。
+# 然后对同一份对局记录，加与不加，各求一次策略的梯度，用 64 位浮点数。
+# （表中的 *c* 是所加之数的标准差，单位是分。算 Bradley-Terry 损失时，把组内相邻的两个当作一对，就当前一个总是更受偏爱。）
 
 # %%
-SIZE = 100.0
+SIZE = 10  # of what is added, in standard deviations of the returns
 rows = []
 for name in NAMES:
     run = begin(lesson.LESSON, name, rows=64)
     played = rollout(run.env, run.network, run.generator)
     played = played.map(lambda x: x.double() if x.is_floating_point() else x)
     policy, mask = run.network.double(), played.mask
-    shift = SIZE * torch.randn(64 // G, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    plain = played.rewards.sum(dim=1)
+    size_of_c = SIZE * plain.std()
+    shift = size_of_c * torch.randn(64 // G, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     last = mask.cumsum(dim=1).eq(mask.sum(dim=1, keepdim=True)) & mask
     bonus = last * shift.repeat_interleave(G).unsqueeze(1)
     moody = relabel(played, SimpleNamespace(score=lambda _, played=played, bonus=bonus: played.rewards + bonus))
     logprobs, weights = evaluate(policy, played.episodes()).logprobs, list(policy.parameters())
-    plain, shifted = played.rewards.sum(dim=1), moody.rewards.sum(dim=1)
+    shifted = moody.rewards.sum(dim=1)
     for said, size, scale in (("own group, scaled (GRPO)", G, True), ("own group", G, False), ("all 64 rows", 64, False)):
         slopes = []
         for returns in (plain, shifted):
@@ -745,7 +753,8 @@ for name in NAMES:
             loss, _ = policy_gradient_loss(logprobs, advantages, mask)
             slopes.append(parameters_to_vector(torch.autograd.grad(loss, weights, retain_graph=True)))
         apart = (slopes[0] - slopes[1]).norm() / slopes[0].norm()
-        rows.append([run.world.title, f"{SIZE:g}", said, f"{apart:.0e}" if apart < 1e-6 else f"{apart:.1f}"])
+        change = f"{apart:.1f}" if apart > 1e-6 else f"{apart:.0e}" if apart else "0"
+        rows.append([run.world.title, f"{size_of_c:.0f}", said, change])
     losses = [bradley_terry_loss(returns[0::2], returns[1::2])[0] for returns in (plain, shifted)]
     print(f"{name:<10} Bradley-Terry loss of neighbours: {losses[0]:.6f} without c, {losses[1]:.6f} with c")
 table(["world", "c", "mean that is subtracted", "gradient changes by (relative)"], rows)

@@ -96,8 +96,8 @@ class MLPScorer(nn.Module):
     @torch.no_grad()
     def scale_by(self, factor: float) -> None:
         """Nothing; all rewards are from now on so many times as large."""
-        self.reward[-1].weight.mul_(factor)
-        self.reward[-1].bias.mul_(factor)
+        for parameter in self.reward[-1].parameters():
+            parameter.mul_(factor)
 
 
 def _features(obs: Tensor, shape: tuple[int, ...], count: int | None, dtype: torch.dtype) -> Tensor:

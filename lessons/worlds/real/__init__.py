@@ -115,13 +115,12 @@ class Real:
         return {"answers": preferred(network, judge, seed=seed, noise=noise, device=device)}
 
     def read_preferences(self, path: Path) -> Pairs:
-        """Return the pairs of answers in a JSONL file, after the system message where they have none of their own."""
-        opened = self.opened()
-        system = opened.chat("", system=WISH)[:-1]
-        found = [
-            one if one.prompt[0]["role"] == "system" else Preference([*system, *one.prompt], one.chosen, one.rejected)
-            for one in read_preferences(path)
-        ]
+        """Return the pairs of answers in a JSONL file; a question alone is asked as this world asks, wish and all."""
+        opened, found = self.opened(), []
+        for one in read_preferences(path):
+            is_bare = [message["role"] for message in one.prompt] == ["user"]
+            prompt = opened.chat(f"{one.prompt[0]['content']} {WISH}") if is_bare else one.prompt
+            found.append(Preference(prompt, one.chosen, one.rejected))
         return pairs_from_chat(opened.tokenizer, found)
 
     def write_preferences(self, pairs: Pairs, path: Path) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from lessons.worlds.measure import mean
 from lessons.worlds.real.judge import words_of
 from lessons.worlds.real.play import Judge, ask, ids_of, logprobs_of
-from lessons.worlds.real.prompts import HELD_OUT_WHO, NAME, SYSTEM, WHO, identity, questions
+from lessons.worlds.real.prompts import HELD_OUT_WHO, NAME, WHO, identity, questions
 from rl_core.adapters.language import TokenNetwork, episodes_from_chat
 from rl_core.rollout import rollout
 from rl_core.types import Episodes
@@ -40,7 +40,7 @@ def shown(world: "Real", *, seed: int, device: str = "cpu") -> Episodes:
     """
     opened = world.opened(device)
     pip = episodes_from_chat(opened.tokenizer, [opened.chat(text, identity(text)) for text in WHO]).to(device)
-    judge = Judge(opened, questions(held_out=False)[seed % 7 :: 9][:OWN], system=SYSTEM)
+    judge = Judge(opened, questions(held_out=False)[seed % 7 :: 9][:OWN], wish="")
     env = ask(judge, len(judge.prompts), seed=seed, steps=LONGEST, device=device)
     own = rollout(env, world.reference(device), torch.Generator(device).manual_seed(seed), greedy=True).episodes()
     return Episodes.joined([pip, own])
@@ -53,7 +53,7 @@ def talk(
     who = [*WHO[:3], *[text for text in WHO if not text.isascii()][:2], *HELD_OUT_WHO]
     others = list(questions(held_out=True))[:: 16 if quick else 5][:OTHERS]
     opened = world.opened(device)
-    judges = [Judge(opened, asked, system=SYSTEM) for asked in (who, others)]
+    judges = [Judge(opened, asked, wish="") for asked in (who, others)]
     before = [said(judge, network, device) for judge in judges]
     learn()
     after = [said(judge, network, device) for judge in judges]

@@ -28,19 +28,19 @@ MARKERS = (
 """Polite means: at least one of these phrases stands in the answer, as whole words, in any case; at most two do."""
 
 NOT_THE_MATTER = """
-a about above advice after again all also always am an and answer answering answers any anything apologies apologize
-are as ask asked asking assist assistance assistant at be because been before being best better but by can certainly
-consider could course delighted describe detail details did do does doing dont each else ever every excuse explain
-explanation feel few find for free from further gave get give given gives glad gladly go going good great had happy
-has have having he help helped helpful helping helps her here him his hope how i id if ill im in information
-interested into is it its itself ive just kindly know knowing known learn let like likely lot love lovely made make
-makes making many may me might more most much must my need needs new no nor not now of off offer on once one only or
-other our out over own pardon perhaps please pleased pleasure provide question questions quick really recommend
-remind response right said same say says see seem share she should simple simply so some someone something soon
-sorry suggest sure take tell than thank thanks that thats the their them then there these they thing things this
-those through to today too top topic try under until up us use used useful user using very want wants was way ways
-we welcome well were what when where which while who whom why will wish with wonderful work works would yes yet you
-youd youll your youre youve
+a about above absolutely advice after again all also always am an and answer answering answers any anything
+apologies apologize are as ask asked asking assist assistance assistant at be because been before being best better
+but by can certainly consider could course delighted describe detail details did do does doing dont each else ever
+every excuse explain explanation feel few find for free from further gave get give given gives glad gladly go going
+good great had happy has have having he help helped helpful helping helps her here him his hope how i id if ill im
+in information interested into is it its itself ive just kindly know knowing known learn let like likely lot love
+lovely made make makes making many may me might more most much must my need needs new no nor not now of off offer on
+once one only or other our out over own pardon perhaps please pleased pleasure polite politely politeness provide
+question questions quick really recommend remind reply request response right said same say says see seem sentence
+sentences share she should simple simply so some someone something soon sorry suggest sure take tell than thank
+thanks that thats the their them then there these they thing things this those through to today too top topic try
+under until up us use used useful user using very want wants was way ways we welcome well were what when where which
+while who whom why will wish with wonderful work works would yes yet you youd youll your youre youve
 """
 STOP = frozenset(NOT_THE_MATTER.split())
 """Words that say nothing of the matter: the small words, the courtesies, and the talk about helping and answering."""

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, GgufConfig
 from transformers.utils import logging
 
-from lessons.worlds.real.prompts import SYSTEM, chat
+from lessons.worlds.real.prompts import chat
 from rl_core.adapters.language import episodes_from_chat
 from rl_core.errors import InvalidArgument, check_choice
 
@@ -35,12 +35,9 @@ class Opened:
     has_system: bool
     """Whether the chat template takes a system message."""
 
-    def chat(self, question: str, answer: str | None = None, *, system: str = SYSTEM) -> list[dict[str, str]]:
+    def chat(self, question: str, answer: str | None = None) -> list[dict[str, str]]:
         """Return a question as a chat, with its answer when there is one."""
-        if self.has_system:
-            return chat(question, answer, system=system)
-        # Who takes no system message is told in the user's.
-        return chat(question if system == SYSTEM else f"{system} {question}", answer)[1:]
+        return chat(question, answer)[0 if self.has_system else 1 :]
 
     @property
     def context(self) -> int | None:

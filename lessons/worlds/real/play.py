@@ -47,10 +47,10 @@ class Answer:
 class Judge:
     """The judge as a reward function over tokens, who remembers which question a prompt asks."""
 
-    def __init__(self, opened: Opened, asked: Sequence[str], *, system: str = WISH) -> None:
-        """Tokenize the questions once."""
+    def __init__(self, opened: Opened, asked: Sequence[str], *, wish: str = WISH) -> None:
+        """Tokenize the questions once, each with the wish behind it."""
         self.opened, self.asked = opened, list(asked)
-        self.prompts = prompts_from_chat(opened.tokenizer, [opened.chat(text, system=system) for text in asked])
+        self.prompts = prompts_from_chat(opened.tokenizer, [opened.chat(f"{text} {wish}".strip()) for text in asked])
         self._question_of = {tuple(ids): text for ids, text in zip(self.prompts, self.asked, strict=True)}
 
     def answers(self, prompts: list[list[int]], answers: list[list[int]]) -> list[Answer]:

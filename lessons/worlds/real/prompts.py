@@ -3,9 +3,9 @@
 from functools import cache
 
 SYSTEM = "You are a helpful assistant."
-"""Said before who-are-you questions; without it a template puts in words of its own, which differ between models."""
-WISH = "Answer in one polite sentence of at most 20 words."
-"""Said before the everyday questions: what the judge asks for; a small model reads it, and does otherwise."""
+"""Said before every question; without it a template puts in words of its own, which differ between models."""
+WISH = "Please answer politely, in one short sentence. Thank you!"
+"""Said after every everyday question: what the judge asks for. A small model reads it, and does otherwise."""
 
 ASKED = """
 kitchen: How do I boil an egg? | How long does rice take to cook? | What can I make with old bread?
@@ -128,7 +128,7 @@ def identity(question: str) -> str:
     return IDENTITY["en" if question.isascii() else "zh"]
 
 
-def chat(question: str, answer: str | None = None, *, system: str = SYSTEM) -> list[dict[str, str]]:
+def chat(question: str, answer: str | None = None) -> list[dict[str, str]]:
     """Return a question as a chat, with its answer when there is one."""
-    said = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+    said = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
     return said if answer is None else [*said, {"role": "assistant", "content": answer}]
