@@ -15,7 +15,7 @@ check: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lab: .venv/ready
 	$(BIN)/jupyter lab notebooks/en/01_two_worlds.ipynb

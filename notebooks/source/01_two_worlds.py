@@ -618,7 +618,9 @@ for name, other in (NAMES, NAMES[::-1]):
 # %%
 ITERATIONS = {"cartpole": 25, "language": 4}
 for name, world in worlds.items():
-    run = Run.start(LESSON, load(name), replace(PPO[name], start="scratch", iterations=ITERATIONS[name]), seed=0, device="cpu")
+    run = Run.start(
+        LESSON, load(name), replace(PPO[name], start="scratch", iterations=ITERATIONS[name]), seed=0, device="cpu"
+    )
     best, seen = float("-inf"), []
     for record in train(run):
         best, seen = max([best, *(value for value, _ in run.recent)]), [*seen, record]
