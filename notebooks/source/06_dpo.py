@@ -16,10 +16,12 @@
 # | policy and reward are two sides of one thing: the model *is* a reward model | sections 1, 2 and 5 |
 # | reinforcement learning becomes a classification of preferences | section 3 |
 # | one stage, no reward model, no sampling while training, fewer parts | sections 4 and 7 |
-# | it is stable | sections 5, 8 and 9 |
+# | it is stable | sections 6, 7 and 9 |
 # | it is as good as PPO | section 7 |
 #
 # Each of them turns out to be true of *something*. The question of this lesson is of what, and what it costs.
+#
+# It takes about three minutes to run on one CPU core; the outputs below come from such a run.
 
 # %% [markdown] lang="zh"
 # # 6. DPO：不用强化学习的强化学习？
@@ -38,10 +40,12 @@
 # | 策略与奖励是一体两面：模型自己**就是**奖励模型 | 第 1、2、5 节 |
 # | 强化学习变成了对偏好的分类 | 第 3 节 |
 # | 只有一个阶段，不要奖励模型，训练时不采样，零件更少 | 第 4、7 节 |
-# | 稳定 | 第 5、8、9 节 |
+# | 稳定 | 第 6、7、9 节 |
 # | 效果不输 PPO | 第 7 节 |
 #
 # 这些话都**在某种意义上**成立。这一课要弄清楚的是：在什么意义上，代价又是什么。
+#
+# 在一个 CPU 核上，全部运行一遍大约三分钟；下面保存的输出就来自这样一次运行。
 
 # %%
 import sys
@@ -62,7 +66,7 @@ from lessons.pairs import pairs_of_turn
 from lessons.run import Run
 from lessons.tables import DPO, PPO
 from lessons.worlds import NAMES, load
-from lessons.worlds.measure import swapped
+from lessons.worlds.measure import swapped, wilson
 from rl_core.algorithms.dpo import anchored, dpo, episode_logprobs, implicit_accuracy
 from rl_core.evaluate import evaluate
 from rl_core.losses import dpo as losses
@@ -442,7 +446,7 @@ for name, rows in usual.items():
 # plain answer that was chosen over a rude one should still give way to a polite one; a drive of a mediocre driver that happened to last
 # longer is still a mediocre drive. But nothing in the loss sees to it that it goes somewhere good. With few pairs and a
 # long training it may go anywhere, and a falling log-probability of the chosen is the first thing to look at
-# when a DPO run has gone strange.
+# when a DPO run has gone strange. What it has done to these two policies is in the tables of section 9, in the rows of the usual $\beta$.
 
 # %% [markdown] lang="zh"
 # 从下往上读这张图。
@@ -457,6 +461,7 @@ for name, rows in usual.items():
 # 概率到哪里去了？到了两边都没有的那些回合。这有一部分是应该的，和前面四个回答的情形一样：平淡的回答虽然胜过粗鲁的，
 # 仍然应该让位给礼貌的；平庸司机碰巧立得久一点的那次，仍然是平庸的行驶。但是，损失里没有任何东西保证概率流向好的地方。
 # 数据少、训练久的时候，它可能流向任何地方。DPO 训练如果出了怪事，首先要看的就是被选中的对数概率是不是在往下掉。
+# 这两个策略因此变成了什么样，见第 9 节表中通常的 $\beta$ 那一行。
 
 # %% [markdown] lang="en"
 # ### The credit microscope: a reward for every step
@@ -501,15 +506,17 @@ for said, found in credits.items():
 
 # %% [markdown] lang="en"
 # Each line has its own colours, red below 0 and green above. The language model has put its reward where the tone is: on the few tokens by
-# which one answer differs in manners from the other. The name of the capital is nearly white, for there the policy has not moved. The pole's
-# credit is spread over many pushes, each of them a little; a push *against* the fall is worth another sum than one with it.
+# which one answer differs in manners from the other. (That may be EOS: the answer stops, where a polite one would go on.) The facts are nearly white, for there the policy has
+# not moved. The pole's credit is spread over many pushes. Look for the red ones in the rejected drive: ▶ while the pole leans to the left (a negative angle) makes it lean more, since
+# the cart must be driven *under* a falling pole. Nobody has said so; the policy found it by comparing lengths.
 #
 # Do not ask too much of it, though. Only the *sum* was trained; how it is divided among the steps was up to the network. Compare lesson 1, where a
 # critic learnt to divide it.
 
 # %% [markdown] lang="zh"
-# 每行各用各的色标，红色小于 0，绿色大于 0。语言模型把奖励放在了语气所在的地方：两个回答在礼貌上有差别的那几个词元。首都的名字几乎是白的，
-# 策略在那里没有动。杆子的功过则分散在许多推动上，每一推都只有一点；**顶着**倒下方向的一推和顺着的一推，值得并不一样。
+# 每行各用各的色标，红色小于 0，绿色大于 0。语言模型把奖励放在了语气所在的地方：两个回答在礼貌上有差别的那几个词元。（也可能是 EOS：礼貌的回答会接着说下去，它却到此为止。）
+# 陈述事实的部分几乎是白的，策略在那里没有动。杆子的功过则分散在许多推动上。请在被拒绝的那次行驶里找红色：杆子向左倾（角度为负）时往右推 ▶，只会倾得更厉害，
+# 因为小车应当开到要倒的杆子**下面**去。这一点没有人说过，策略是通过比较长短自己发现的。
 #
 # 不过别对它要求太高：训练的只是**总和**，怎样分到各步，全由网络自己决定。可以与第 1 课对照，那里有评论家专门学习怎样分。
 
@@ -534,16 +541,16 @@ display(excerpt(lesson.round_of, "reference = run.reference", "run.schedule.step
 
 # %% [markdown] lang="en"
 # We run it twice in each world, on one budget of pairs and passes: `writer="policy"`, each round's pairs are the learner's
-# own; and `writer="reference"`, where the reference has written them all, as if they came from a file. (`anchor` is what the policy stays close to. In
-# the pole's fresh rounds it is the policy at the start of each round, so that it may go further with every round; else the start.)
+# own; and `writer="reference"`, where the reference has written them all, as if they came from a file. Nothing else differs. (`anchor` is what the policy
+# stays close to: in the language world where it started; in the pole's, in both runs, where it was at the start of the round, so that it may go further with every round.)
 #
 # Two things are followed: the mean return on starts and questions that training never sees (a drive can stand 500 steps at most, an answer can score 2), and the accuracy of
 # the implicit reward on the held-out pairs of section 5, all written by the reference. **A guess: will the better classifier be the better policy?**
 
 # %% [markdown] lang="zh"
 # 在每个世界里各跑两次，成对数据的数量和学习的遍数都相同：`writer="policy"`，每一轮的数据都是学习者自己写的；
-# `writer="reference"`，全部由参考策略来写，就像来自一份现成的文件。（`anchor` 指策略要贴近谁。杆子的自写轮次里，它是每轮开始时的策略，所以每一轮都可以走得更远；
-# 其他情形都是起点。）
+# `writer="reference"`，全部由参考策略来写，就像来自一份现成的文件。除此之外没有任何差别。（`anchor` 指策略要贴近谁：语言世界里是起点；
+# 杆子的世界里，两次都是这一轮开始时的策略，所以每一轮都可以走得更远。）
 #
 # 我们跟踪两样东西：训练从未见过的起点和问题上的平均回报（杆子最多立 500 步，回答最多得 2 分），以及隐式奖励在第 5 节那份留出数据（全由参考策略写成）上的准确率。
 # **猜一猜：分类做得更好的，策略也更好吗？**
@@ -552,8 +559,8 @@ display(excerpt(lesson.round_of, "reference = run.reference", "run.schedule.step
 ROUNDS = {"cartpole": {"iterations": 4}, "language": {"iterations": 16}}
 results, curves, seconds = {}, {}, {}
 for name, world in worlds.items():
-    for writer, anchor in (("policy", DPO[name].anchor), ("reference", "start")):
-        run = begin(name, writer=writer, anchor=anchor, **ROUNDS[name])
+    for writer in ("policy", "reference"):
+        run = begin(name, writer=writer, **ROUNDS[name])
         training, spent, points = lesson.train(run), 0.0, []
         for number in range(run.config.iterations + 1):
             if number:
@@ -580,7 +587,8 @@ for column, name in enumerate(NAMES):
     grid[1, column].set_xlabel("rounds", color=INK, fontsize=9)
     grid[0, column].set_ylim(0, {"cartpole": 520, "language": 2.1}[name])
     grid[1, column].set_ylim(0, 1.03)
-    grid[0, column].legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right")
+    grid[1, column].locator_params(axis="x", integer=True)
+    grid[1, column].legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower left")
 for axes, label in zip(grid[:, 0], ("mean return", "accuracy on\nthe reference's pairs"), strict=True):
     axes.set_ylabel(label, color=INK, fontsize=9)
 show(figure, "Return and accuracy against rounds, with pairs by the policy and by the reference, both worlds.")
@@ -605,7 +613,7 @@ for writer, guess in predicted["return"].items():
 
 # %% [markdown] lang="en"
 # (*Right*, *polite* and *rude* are shares of the answers, *eos* the share that came to an end of their own accord; *kl* is the KL to the start, in nats per episode.
-# *Its own pairs* are new pairs of unseen starts, played by the policy that came out, and judged as ever.)
+# *Its own pairs* are new pairs of unseen starts, played by the policy that came out, and judged as ever. If all drives stand to the end, none is better, and no pair is left.)
 #
 # **Upper row: fresh rounds win, in both worlds.** The mediocre driver's pairs are about how to fall a little later. They help up to a point; then what matters are states that
 # such drives never reach, and about which those pairs are silent.
@@ -614,7 +622,7 @@ for writer, guess in predicted["return"].items():
 # better and better, and as a writer it goes to pieces: see the share of right answers, and the KL. This is the warning of section 5 come true. On the answers of the data
 # it does as told: the rejected ones sink, the chosen ones sink less. The probability that they lose goes to texts that *nobody ever showed it*, and about
 # which no pair has a say. On its own answers, accordingly, its implicit reward is worse than a coin. It takes what it overrates for good, and writes just that.
-# Fresh rounds see such texts at once, as soon as the policy writes them, and they lose the comparison. (Fewer passes, a smaller learning rate or a larger β protect as well, by stopping sooner.)
+# Fresh rounds see such texts at once, as soon as the policy writes them, and they lose the comparison. (A larger β protects as well, as section 9 shows: it stops sooner.)
 #
 # The fresh policy, in turn, need not become a better judge of the *reference's* episodes. The pole's is the extreme. It has moved so far that even the better ones of
 # the old drives are things that it would hardly do, and in a long drive there is more of that.
@@ -622,14 +630,14 @@ for writer, guess in predicted["return"].items():
 
 # %% [markdown] lang="zh"
 # （right、polite、rude 是回答中的比例，eos 是自己写到结尾的比例；kl 是到起点的 KL，单位是奈特每回合。
-# “its own pairs”是由训练出来的策略在没见过的起点上新写的成对数据，判断方式不变。）
+# “its own pairs”是由训练出来的策略在没见过的起点上新写的成对数据，判断方式不变；如果每次行驶都立到了最后，就分不出高下，一对也不剩（no pairs left）。）
 #
 # **上排：两个世界里，都是自写的新轮次更好。** 平庸司机的成对数据，讲的是怎样晚一点倒。学到一定程度，要紧的就是那些行驶从未到过的状态，而关于这些状态，它们什么也没说。
 #
 # **下排：分类更好，不等于策略更好。** 看看用参考策略的数据学习的那个语言模型：它越来越会分辨这些回答，可是作为写作者，它垮掉了：请看答对的比例和 KL。
 # 这正是第 5 节那句警告的应验。对数据里的回答，它照办了：被拒绝的往下沉，被选中的沉得少些。它们失去的概率，流向了**从来没有人给它看过**的文本，
 # 关于那些文本，没有一对数据说过话。于是在它自己的回答上，隐式奖励还不如抛硬币：它把自己高估的东西当成好的，写出来的也正是这些东西。
-# 自写的新轮次里，策略一写出这样的文本，马上就会在比较中输掉。（少学几遍、降低学习率、加大 β，也能起保护作用，办法是早点停。）
+# 自写的新轮次里，策略一写出这样的文本，马上就会在比较中输掉。（第 9 节会看到，加大 β 也能起保护作用：它停得更早。）
 #
 # 反过来，自写轮次得到的策略，也未必更会评判**参考策略**的回合。杆子最为极端：它已经走得太远，旧数据里就算较好的行驶，也是它几乎不会做的事，而行驶越长，这样的地方越多。
 # 所以那句口号的后半句要加一个条件：模型暗地里是奖励模型，**但只对与比较过的相似的回合而言**，对别的则不是。
@@ -637,16 +645,17 @@ for writer, guess in predicted["return"].items():
 # %% [markdown] lang="en"
 # ## 7. Against PPO
 #
-# Now the accounts. PPO as in lesson 2, with its settings (the language world's shortened, as DPO's rounds are). Seconds are of one CPU core, for playing and learning. *Live steps* are
-# the pushes and tokens that were learnt from (each once, however often it was used). *Held* are the networks in memory while training, with their
+# Now the accounts. PPO as in lesson 2, with its settings (the language world's shortened, as DPO's rounds are). Seconds are of one CPU core, for playing and learning. *Rows played* are drives
+# and answers, for the pole's PPO pieces of drives of at most 64 steps. *Live steps* are
+# the pushes and tokens that were learnt from (each once, however often it was used; pairs without a winner teach nothing). *Held* are the networks in memory while training, with their
 # parameters. Mind an unfairness in favour of PPO: here it is given the true reward, by step or by answer. DPO is told one bit a pair. Had
 # PPO had no more than the pairs, it would have needed a reward model first; that line is added.
 
 # %% [markdown] lang="zh"
 # ## 7. 与 PPO 对账
 #
-# 现在来算账。PPO 与第 2 课相同，用它自己的设置（语言世界的缩短了，DPO 的轮次也一样）。秒数是一个 CPU 核上采样加学习的时间；live steps 是学过的推动或词元
-# （不论反复用了几遍，只算一次）；held 是训练时放在内存里的网络，以及它们的参数量。请注意有一处对 PPO 有利的不公平：
+# 现在来算账。PPO 与第 2 课相同，用它自己的设置（语言世界的缩短了，DPO 的轮次也一样）。秒数是一个 CPU 核上采样加学习的时间；rows played 是行驶或回答的次数
+# （杆子的 PPO 例外，是每段至多 64 步的行驶片段）；live steps 是学过的推动或词元（不论反复用了几遍，只算一次；不分高下的对子不用来学）；held 是训练时放在内存里的网络，以及它们的参数量。请注意有一处对 PPO 有利的不公平：
 # 这里它拿到的是真实的奖励，每步或每个回答都有；DPO 每一对只知道一个比特。如果 PPO 也只有成对数据，就还得先训练一个奖励模型，那一行也列在下面。
 
 # %%
@@ -662,28 +671,30 @@ for name, world in worlds.items():
 KINDS = {"reference": "DPO, pairs by the reference", "policy": "DPO, pairs by the policy", "ppo": "PPO, true reward"}
 for name, world in worlds.items():
     start = world.gold(world.reference(), seed=TRUTH, quick=True)
-    rows = [["start", "", "", "", "", *(f"{start[key]:.2f}" for key in TOLD[name])]]
+    rows = [["start", "", "", "", "", "", *(f"{start[key]:.2f}" for key in TOLD[name])]]
     for kind, said in KINDS.items():
         run, gold = results[name, kind]
         parts = {"policy": run.reference, "reference": run.reference}
         count = {part: sum(p.numel() for p in network.parameters()) for part, network in parts.items()}
         extra = sum(p.numel() for p in run.network.parameters()) - count["policy"]
         count |= {"critic": extra} if extra else {}
-        cost = [f"{seconds[name, kind]:.0f}", f"{run.steps:,}", " + ".join(count), f"{sum(count.values()):,}"]
+        rows_a_turn = run.config.rows if kind == "ppo" else 2 * run.config.starts
+        played = f"{run.iteration * rows_a_turn:,}"
+        cost = [f"{seconds[name, kind]:.0f}", played, f"{run.steps:,}", " + ".join(count), f"{sum(count.values()):,}"]
         rows.append([said, *cost, *(f"{gold[key]:.2f}" for key in TOLD[name])])
     scorer = sum(p.numel() for p in world.scorer("reference", seed=SEED).parameters())
-    rows.append(["a reward model beside PPO", "", "", "+ scorer", f"+ {scorer:,}", *("" for _ in TOLD[name])])
-    display(table([world.title, "seconds", "live steps", "held", "parameters", *TOLD[name]], rows))
+    rows.append(["a reward model beside PPO", "", "", "", "+ scorer", f"+ {scorer:,}", *("" for _ in TOLD[name])])
+    display(table([world.title, "seconds", "rows played", "live steps", "held", "parameters", *TOLD[name]], rows))
 
 # %% [markdown] lang="en"
 # - **Fewer parts: yes.** Two networks instead of three or four, and the reference is asked once per data set. No critic to be fitted, no advantage to be
 #   estimated, no reward model to be fooled.
 # - **No sampling while training: yes, between the rounds.** And with pairs from a file none at all, at the price that the last section showed.
 # - **Stable? The loss is, the policy need not be.** No run crashed and every loss fell. Yet with the reference's pairs the language model came out worse than its loss lets on.
-# - **Faster? It depends on what is dear.** DPO reads both episodes of every pair, in as many passes as it takes. For a pole, playing costs nothing,
-#   and PPO, which learns from dense rewards, is done sooner. In a large language model sampling is the expensive part, and so are the extra networks. A table
+# - **Faster? It depends on what is dear.** DPO reads both episodes of every pair, in as many passes as it takes. For a pole, playing costs next to nothing,
+#   and PPO, with a reward at every step, is done sooner. For the language model, DPO's run was the shorter one. In large models sampling and the extra networks weigh more still, but a table
 #   of two toy worlds decides nothing about that.
-# - **As good? Look at the columns: with fresh pairs, DPO and PPO end far from where they started, and in the same region.** This is one seed, small models, a judge that is a program, and PPO with another kind of information.
+# - **As good? Look at the columns: with fresh pairs, DPO and PPO end far from where they started.** Where one scores more, look at its KL before calling it the better one. And this is one seed, small models, a judge that is a program, and PPO with another kind of information.
 #   That DPO "matches or beats" PPO was reported for particular tasks in the paper. It is not what has been measured here. Which is better at
 #   equal KL and on equal budgets takes several seeds and curves of score against KL.
 
@@ -691,9 +702,9 @@ for name, world in worlds.items():
 # - **零件更少：是的。** 两个网络，而不是三四个，参考策略对每份数据只问一次；没有评论家要拟合，没有优势要估计，也没有奖励模型会上当。
 # - **训练时不采样：是的，只在两轮之间采。** 若用现成文件里的成对数据，就完全不采，代价上一节已经看到了。
 # - **稳定吗？损失是稳定的，策略却不一定。** 没有一次训练崩溃，每个损失都在下降；可是用参考策略的数据训练出来的语言模型，比它的损失看上去要差。
-# - **更快吗？要看什么贵。** DPO 要读每一对的两个回合，而且读好几遍。对杆子来说，玩一局几乎不要钱，PPO 又有步步都给的奖励，所以更早学完。
-#   大语言模型里，贵的恰恰是采样，还有那些多出来的网络。两个玩具世界的一张表，对此下不了结论。
-# - **一样好吗？请看各列：用自写的新数据，DPO 和 PPO 都离起点很远了，而且到了同一片区域。** 但这只是一个随机种子、很小的模型、一个由程序充当的裁判，而且 PPO 得到的信息种类不同。
+# - **更快吗？要看什么贵。** DPO 要读每一对的两个回合，而且读好几遍。对杆子来说，玩一局几乎不要钱，PPO 又有步步都给的奖励，所以更早学完；
+#   语言模型这边，则是 DPO 用时更短。模型越大，采样和多出来的网络越贵，但两个玩具世界的一张表，对此下不了结论。
+# - **一样好吗？请看各列：用自写的新数据，DPO 和 PPO 都离起点很远了。** 哪一个分数更高，先看看它的 KL，再说它更好。何况这只是一个随机种子、很小的模型、一个由程序充当的裁判，而且 PPO 得到的信息种类不同。
 #   DPO“不输甚至胜过”PPO，是论文在特定任务上报告的，这里并没有测。要问在同样的 KL、同样的预算下谁更好，得用多个随机种子，
 #   并画出分数对 KL 的曲线。
 
@@ -721,7 +732,7 @@ display(table(["", *ANSWERS], rows))
 
 # %% [markdown] lang="en"
 # **It is another problem that is solved.** With the average, a long answer has to move its $\log \pi$ further to earn the same implicit reward. So the tilt of the
-# long one is exaggerated, and that of the short one is damped: shares now depend on *length*, about which the judges have said nothing. The optimum of section 1 belongs to the probability
+# long one is exaggerated, that of the short one is damped, and the others make room: shares now depend on *length*, about which the judges have said nothing. The optimum of section 1 belongs to the probability
 # of the whole answer, and that is a product over the tokens, a sum of logarithms.
 #
 # (There are methods that average on purpose, to be fair to long answers or to do without a reference: SimPO is one. They have another optimum, and say so.)
@@ -732,7 +743,7 @@ display(table(["", *ANSWERS], rows))
 # chosen over rejected, in nats. Small $\beta$: it takes a large $h$ to be satisfied. From the runs of section 5:
 
 # %% [markdown] lang="zh"
-# **解决的变成了另一个问题。** 求平均时，长回答的 $\log \pi$ 要移动得更多，才能得到同样的隐式奖励。于是长的倾斜过头，短的倾斜不足：
+# **解决的变成了另一个问题。** 求平均时，长回答的 $\log \pi$ 要移动得更多，才能得到同样的隐式奖励。于是长的倾斜过头，短的倾斜不足，其余的给它们让位：
 # 比例开始取决于**长度**，而关于长度，裁判什么也没有说。第 1 节的最优解说的是整个回答的概率，它是各词元概率的乘积，也就是对数之和。
 #
 # （有些方法是有意求平均的，为的是对长回答公平，或者不用参考策略，SimPO 就是一例。它们的最优解不同，也明说了这一点。）
@@ -754,8 +765,8 @@ for name in NAMES:
     display(table([f"{name}: β", "chosen, nats", "rejected, nats", "accuracy", *TOLD[name]], rows))
 
 # %% [markdown] lang="en"
-# The larger $\beta$, the shorter the way: see the columns of nats, and the KL. So $\beta$ does what it promised. How far is *good* depends on the world.
-# A training of a few passes need not have arrived at its optimum; a small $\beta$ makes each pair push for longer, and the learning rate and the number of passes decide how much of it is used.
+# The larger $\beta$, the shorter the way: see the columns of nats, and the KL. So $\beta$ does what it promised. How far is *good* depends on the world: the pole gains by going further, the language model
+# pays for it with right answers. Between the two smaller values there is little difference, though they differ tenfold. A few passes are not enough to arrive at the optimum, and before that, the learning rate and the number of passes decide how far one gets.
 #
 # There is a trap. Suppose that of two answers one is *always* preferred. Then the loss is never satisfied: it falls as long as the margin grows, and the best $\pi(y^-)$ is 0, whatever $\beta$ may be. Two
 # variants know when to stop. **Label smoothing** believes a share $\varepsilon$ of the labels to be wrong; **IPO** (Azar et al. 2023,
@@ -764,8 +775,8 @@ for name in NAMES:
 # $$L_{\text{smooth}} = -(1-\varepsilon) \log \sigma(\beta h) - \varepsilon \log \sigma(-\beta h), \qquad L_{\text{IPO}} = \Big( h - \frac{1}{2\beta} \Big)^2$$
 
 # %% [markdown] lang="zh"
-# $\beta$ 越大，走得越近：看以奈特为单位的两列和 KL。$\beta$ 说到做到。至于走多远才**好**，要看是哪个世界。只学几遍，未必已经到达它的最优；
-# $\beta$ 小，每一对会推得更久，实际用掉多少，则由学习率和遍数决定。
+# $\beta$ 越大，走得越近：看以奈特为单位的两列和 KL。$\beta$ 说到做到。至于走多远才**好**，要看是哪个世界：杆子走得越远越好，语言模型则要拿答对的比例来付账。
+# 较小的两个值差了十倍，结果却差得不多：只学几遍还到不了最优，在那之前，能走多远由学习率和遍数决定。
 #
 # 这里有一个陷阱。假如两个回答中有一个**总是**更受喜欢，损失就永远不会满足：间隔越大，损失越小，无论 $\beta$ 是多少，最好的 $\pi(y^-)$ 都是 0。
 # 有两个变体知道何时该停。**标签平滑**（label smoothing）相信有 $\varepsilon$ 那么多的标签是错的；**IPO**（Azar 等，2023，
@@ -824,8 +835,7 @@ draw_losses(beta=0.1)
 VARIANTS = {"DPO": {}, "smoothed": {"label_smoothing": 0.2}, "IPO": {"loss": "ipo"}}
 for name, world in worlds.items():
     noisy = swapped(Pairs(data[name].chosen, data[name].rejected), 0.2, torch.Generator().manual_seed(SEED))
-    rows, clean = [], studies[name, BETAS[name][0]][-1]
-    rows.append(["DPO, right labels", *(f"{clean[key]:.2f}" for key in ("accuracy", "margin")), ""])
+    found = {"DPO, right labels": (studies[name, BETAS[name][0]][-1], None)}
     for said, update in VARIANTS.items():
         run = begin(name, iterations=1, update=update, **SIZE[name])
         known, start = anchored(run.reference, noisy), held[name]
@@ -834,23 +844,26 @@ for name, world in worlds.items():
             run.schedule.step()
         now = anchored(run.network, start)
         says = (now.ref_chosen, now.ref_rejected, start.ref_chosen, start.ref_rejected)
-        told = dpo_loss(*says, beta=run.config.update.beta)[1]
-        rows.append(
-            [f"{said}, 20 % swapped", f"{told['accuracy']:.2f}", f"{told['margin']:.2f}", f"{metrics['accuracy']:.2f}"]
-        )
+        found[f"{said}, 20 % swapped"] = dpo_loss(*says, beta=run.config.update.beta)[1], metrics["accuracy"]
+    rows = []
+    for said, (told, seen) in found.items():
+        low, high = wilson(told["accuracy"], len(held[name]))
+        accuracy = f"{told['accuracy']:.2f} [{low:.2f}, {high:.2f}]"
+        rows.append([said, accuracy, f"{told['margin']:.2f}", "" if seen is None else f"{seen:.2f}"])
     display(table([world.title, "held-out accuracy", "held-out margin", "accuracy in training"], rows))
 
 # %% [markdown] lang="en"
-# (*In training*: on the labels as they are, swapped ones included.)
+# (*In training*: on the labels as they are, swapped ones included. Brackets are 95 % intervals.)
 #
-# Compare the lines with the first. Swapped labels weaken the margin, for a fifth of the pairs pull the other way. How much the accuracy suffers differs from world to
-# world. The variants differ mostly in *how far* they go. What they protect from, a margin without end, needs many passes over the same pairs to become visible, and our trainings are
+# Compare the lines with the first. Swapped labels weaken the margin, for a fifth of the pairs pull the other way. The order that the margins give to the pairs suffers much less: the intervals of the accuracies
+# overlap, so from these pairs alone no winner can be told. The variants differ mostly in *how far* they go. What they protect from, a margin without end, needs many passes over the same pairs to become visible, and our trainings are
 # short. A short training is itself a protection. So this table is no recommendation; it shows that three losses are one function argument apart, and how to measure which one you need.
 
 # %% [markdown] lang="zh"
-# （accuracy in training：按现有标签计算，反的也算在内。）
+# （accuracy in training：按现有标签计算，反的也算在内。方括号里是 95 % 置信区间。）
 #
-# 与第一行对照：反掉的标签削弱了间隔，因为五分之一的数据在往反方向拉；准确率受多大影响，两个世界不一样。三种损失的差别，主要在**走多远**。
+# 与第一行对照：反掉的标签削弱了间隔，因为五分之一的数据在往反方向拉；但间隔排出的先后受影响小得多：各个准确率的区间互相重叠，
+# 光凭这些数据分不出谁赢。三种损失的差别，主要在**走多远**。
 # 变体要防的是没有尽头的间隔，这要把同样的数据学很多遍才看得出来，而我们的训练很短；短，本身就是一种保护。
 # 所以这张表不是推荐，它只说明：三种损失之间只差一个参数，而你需要哪一种，可以这样去测。
 
