@@ -421,7 +421,7 @@ print(f"asked: {', '.join(repr(q.text) for q in ours if q.held_out)}; shown: {le
 # Now the second question. Our demonstrations are not perfect, as demonstrations never are. Let us control how imperfect
 # they are, in both worlds alike:
 #
-# - *language*: chats of which 0, 10, 20 or 40 % are rude;
+# - *language*: chats of which exactly 0, 10, 20 or 40 % are rude, the others half polite and half plain;
 # - *pole*: drives of which 0, 10, 20 or 40 % of the pushes go **against the lean**, which helps the pole to fall. (Counted where the lean is clear,
 #   more than 2 degrees. When the pole stands upright to a hair, "against" means little.)
 #
@@ -435,7 +435,7 @@ print(f"asked: {', '.join(repr(q.text) for q in ours if q.held_out)}; shown: {le
 #
 # 现在看第二个问题。我们的示范并不完美，示范从来都不完美。那就来控制它有多不完美，两个世界一视同仁：
 #
-# - **语言**：对话里有 0、10、20 或 40 % 是粗鲁的；
+# - **语言**：对话里不多不少有 0、10、20 或 40 % 是粗鲁的，其余一半礼貌、一半平淡；
 # - **杆子**：行驶中有 0、10、20 或 40 % 的推动**与倾斜方向相反**，等于帮着杆子倒下。（只在倾斜明显、超过 2 度时统计；杆子几乎笔直的时候，谈不上什么“相反”。）
 #
 # 所有学生都从同一个策略出发，也就是课程自带的那一个，再看上几千份示范，每一轮都是新的。学习率*不*下降，没有什么拖慢它。隔几轮，就让它自己玩一次。
@@ -446,7 +446,11 @@ RUDE = torch.zeros(base.vocabulary, dtype=torch.bool)
 RUDE[[words(said).input_ids[0] for said in ("Ugh.", "Seriously?", "烦死了，", "这都不知道？")]] = True
 SHOW = {  # demonstrations, a share of them unwanted; half of the random pushes are right by chance
     "cartpole": lambda share, *rest: driven(Driver(MEDIOCRE.weights, random_pushes=2 * share), *rest),
-    "language": lambda share, *rest: episodes_from_chat(words, chats(*rest, ((1 - share) / 2, (1 - share) / 2, share))),
+    "language": lambda share, count, seed: episodes_from_chat(
+        words,
+        chats(round(share * count), seed, (0, 0, 1), refusals=0)
+        + chats(count - round(share * count), seed + 500, (0.5, 0.5, 0), refusals=0),
+    ),
 }
 UNWANTED = {  # which actions nobody wants, and at which steps: [B, T, A]
     "cartpole": lambda one: torch.stack([one.obs[:, :, 2].rad2deg() > LEAN, one.obs[:, :, 2].rad2deg() < -LEAN], dim=2),
@@ -541,8 +545,8 @@ for share in (0.0, 0.2, 0.4):
     compare(key, predicted[key], sum(seen) / len(seen))
 
 # %% [markdown] lang="en"
-# On the diagonal, in both worlds (the pole's intervals are narrower since thousands of pushes were counted; they know nothing of the trembling). You could have
-# predicted it without any training: **an imitator's share of anything is the share that it was shown.**
+# On the diagonal or close to it, in both worlds. (The intervals tell of the chance in looking, not of the trembling while learning; the
+# pole's are narrow, since thousands of pushes were counted.) You could have predicted it without any training: **an imitator's share of anything is the share that it was shown.**
 #
 # And the leftmost points? If *none* of what is shown is rude, rudeness fades, so one could clean the data. That is a fine thing
 # to do where it can be done. But notice who did the work: somebody looked at every answer and said which one is bad. That judgment is what a reward is.
@@ -563,7 +567,7 @@ for share in (0.0, 0.2, 0.4):
 # down on its own account; it only loses what the others gain.
 
 # %% [markdown] lang="zh"
-# 都落在对角线上，两个世界都是（杆子的区间更窄，因为数了上千次推动；不过区间里没有算进上面说的抖动）。这个结果不训练也能预言：**一件事，示范里占多大比例，模仿者做出来就占多大比例。**
+# 两个世界都一样，落在对角线上，或者就在它旁边。（区间只反映测量时的偶然，没有算进训练中的抖动；杆子的区间很窄，因为数了上千次推动。）这个结果不训练也能预言：**一件事，示范里占多大比例，模仿者做出来就占多大比例。**
 #
 # 那么最左边的点呢？如果示范里*一句*粗鲁的都没有，粗鲁就会慢慢消退，所以可以去清洗数据。能做到的时候，这是好办法。但请注意活是谁干的：有人把每个回答都看了一遍，
 # 说出哪个不好。这个判断，就是奖励。SFT 自己用不上它，最多只能装作没看见。

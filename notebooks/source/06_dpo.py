@@ -622,7 +622,8 @@ for writer, guess in predicted["return"].items():
 # better and better, and as a writer it goes to pieces: see the share of right answers, and the KL. This is the warning of section 5 come true. On the answers of the data
 # it does as told: the rejected ones sink, the chosen ones sink less. The probability that they lose goes to texts that *nobody ever showed it*, and about
 # which no pair has a say. On its own answers, accordingly, its implicit reward is worse than a coin. It takes what it overrates for good, and writes just that.
-# Fresh rounds see such texts at once, as soon as the policy writes them, and they lose the comparison. (A larger β protects as well, as section 9 shows: it stops sooner.)
+# Fresh rounds see such texts at once, as soon as the policy writes them, and they lose the comparison. (A larger β protects as well, as section 9 shows: it stops sooner.
+# To be fair: this is one run of each kind, with settings that were made for fresh rounds. Whoever learns from a file goes more gently, and stops early.)
 #
 # The fresh policy, in turn, need not become a better judge of the *reference's* episodes. The pole's is the extreme. It has moved so far that even the better ones of
 # the old drives are things that it would hardly do, and in a long drive there is more of that.
@@ -637,7 +638,8 @@ for writer, guess in predicted["return"].items():
 # **下排：分类更好，不等于策略更好。** 看看用参考策略的数据学习的那个语言模型：它越来越会分辨这些回答，可是作为写作者，它垮掉了：请看答对的比例和 KL。
 # 这正是第 5 节那句警告的应验。对数据里的回答，它照办了：被拒绝的往下沉，被选中的沉得少些。它们失去的概率，流向了**从来没有人给它看过**的文本，
 # 关于那些文本，没有一对数据说过话。于是在它自己的回答上，隐式奖励还不如抛硬币：它把自己高估的东西当成好的，写出来的也正是这些东西。
-# 自写的新轮次里，策略一写出这样的文本，马上就会在比较中输掉。（第 9 节会看到，加大 β 也能起保护作用：它停得更早。）
+# 自写的新轮次里，策略一写出这样的文本，马上就会在比较中输掉。（第 9 节会看到，加大 β 也能起保护作用：它停得更早。
+# 也要说句公道话：每种只跑了一次，而且设置是为自写的新轮次准备的；用现成文件学习的人会学得更温和，也会早些停下。）
 #
 # 反过来，自写轮次得到的策略，也未必更会评判**参考策略**的回合。杆子最为极端：它已经走得太远，旧数据里就算较好的行驶，也是它几乎不会做的事，而行驶越长，这样的地方越多。
 # 所以那句口号的后半句要加一个条件：模型暗地里是奖励模型，**但只对与比较过的相似的回合而言**，对别的则不是。
@@ -690,7 +692,7 @@ for name, world in worlds.items():
 # - **Fewer parts: yes.** Two networks instead of three or four, and the reference is asked once per data set. No critic to be fitted, no advantage to be
 #   estimated, no reward model to be fooled.
 # - **No sampling while training: yes, between the rounds.** And with pairs from a file none at all, at the price that the last section showed.
-# - **Stable? The loss is, the policy need not be.** No run crashed and every loss fell. Yet with the reference's pairs the language model came out worse than its loss lets on.
+# - **Stable? The loss is, the policy need not be.** No run crashed, and on pairs like those it learnt from each policy became the better classifier at first. Yet with the reference's pairs the language model came out far worse than its accuracy lets on.
 # - **Faster? It depends on what is dear.** DPO reads both episodes of every pair, in as many passes as it takes. For a pole, playing costs next to nothing,
 #   and PPO, with a reward at every step, is done sooner. For the language model, DPO's run was the shorter one. In large models sampling and the extra networks weigh more still, but a table
 #   of two toy worlds decides nothing about that.
@@ -701,7 +703,7 @@ for name, world in worlds.items():
 # %% [markdown] lang="zh"
 # - **零件更少：是的。** 两个网络，而不是三四个，参考策略对每份数据只问一次；没有评论家要拟合，没有优势要估计，也没有奖励模型会上当。
 # - **训练时不采样：是的，只在两轮之间采。** 若用现成文件里的成对数据，就完全不采，代价上一节已经看到了。
-# - **稳定吗？损失是稳定的，策略却不一定。** 没有一次训练崩溃，每个损失都在下降；可是用参考策略的数据训练出来的语言模型，比它的损失看上去要差。
+# - **稳定吗？损失是稳定的，策略却不一定。** 没有一次训练崩溃，对与训练数据相似的成对数据，每个策略起初也都分得更准；可是用参考策略的数据训练出来的语言模型，比它的准确率看上去差得多。
 # - **更快吗？要看什么贵。** DPO 要读每一对的两个回合，而且读好几遍。对杆子来说，玩一局几乎不要钱，PPO 又有步步都给的奖励，所以更早学完；
 #   语言模型这边，则是 DPO 用时更短。模型越大，采样和多出来的网络越贵，但两个玩具世界的一张表，对此下不了结论。
 # - **一样好吗？请看各列：用自写的新数据，DPO 和 PPO 都离起点很远了。** 哪一个分数更高，先看看它的 KL，再说它更好。何况这只是一个随机种子、很小的模型、一个由程序充当的裁判，而且 PPO 得到的信息种类不同。
@@ -765,7 +767,7 @@ for name in NAMES:
     display(table([f"{name}: β", "chosen, nats", "rejected, nats", "accuracy", *TOLD[name]], rows))
 
 # %% [markdown] lang="en"
-# The larger $\beta$, the shorter the way: see the columns of nats, and the KL. So $\beta$ does what it promised. How far is *good* depends on the world: the pole gains by going further, the language model
+# The larger $\beta$, the shorter the way: see the columns of nats, and the KL. So $\beta$ does what it promised. How far is *good* depends on the world: the pole, sampled, stands longer for having gone further, the language model
 # pays for it with right answers. Between the two smaller values there is little difference, though they differ tenfold. A few passes are not enough to arrive at the optimum, and before that, the learning rate and the number of passes decide how far one gets.
 #
 # There is a trap. Suppose that of two answers one is *always* preferred. Then the loss is never satisfied: it falls as long as the margin grows, and the best $\pi(y^-)$ is 0, whatever $\beta$ may be. Two
@@ -775,7 +777,7 @@ for name in NAMES:
 # $$L_{\text{smooth}} = -(1-\varepsilon) \log \sigma(\beta h) - \varepsilon \log \sigma(-\beta h), \qquad L_{\text{IPO}} = \Big( h - \frac{1}{2\beta} \Big)^2$$
 
 # %% [markdown] lang="zh"
-# $\beta$ 越大，走得越近：看以奈特为单位的两列和 KL。$\beta$ 说到做到。至于走多远才**好**，要看是哪个世界：杆子走得越远越好，语言模型则要拿答对的比例来付账。
+# $\beta$ 越大，走得越近：看以奈特为单位的两列和 KL。$\beta$ 说到做到。至于走多远才**好**，要看是哪个世界：杆子按概率抽样时，走得越远立得越久；语言模型则要拿答对的比例来付账。
 # 较小的两个值差了十倍，结果却差得不多：只学几遍还到不了最优，在那之前，能走多远由学习率和遍数决定。
 #
 # 这里有一个陷阱。假如两个回答中有一个**总是**更受喜欢，损失就永远不会满足：间隔越大，损失越小，无论 $\beta$ 是多少，最好的 $\pi(y^-)$ 都是 0。

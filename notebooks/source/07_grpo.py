@@ -560,7 +560,8 @@ show(figure, "Return, KL and entropy against live steps while GRPO learns, in bo
 #
 # Now the truth on starts and questions that training never saw. The middle column trains nothing: it is **best of $n$**,
 # the plainest use of a group. The untrained policy plays $n = 8$ episodes from each start, and the best is taken. Any training has to stand
-# comparison with it. (KL is in nats per episode; for best of 8 it is an upper bound, $\log n - (n-1)/n$. The greedy
+# comparison with it. (KL is in nats per episode. Choosing moves away from the start as well, by at most $\log n - (n-1)/n$: the
+# language model's table has this bound, the pole's leaves it out and shows 0. The greedy
 # return, always the likeliest push, has nothing to choose from. Brackets are 95 % intervals.)
 
 # %% [markdown] lang="zh"
@@ -568,7 +569,7 @@ show(figure, "Return, KL and entropy against live steps while GRPO learns, in bo
 # 语言模型的设置则让它留在起点附近。**熵**（entropy）是策略的犹豫程度，不能降到零：总是玩出同一个回合的策略，组里全是一样的。
 #
 # 再看真实水平，用训练中从未见过的起点和问题。中间一列什么都没训练，是 **best of $n$**（多中选优），一组回合最朴素的用法：
-# 未经训练的策略从每个起点玩 $n = 8$ 个回合，取最好的一个。任何训练都得经得起和它比。（KL 的单位是奈特每回合；8 选一给出的是上界 $\log n - (n-1)/n$。
+# 未经训练的策略从每个起点玩 $n = 8$ 个回合，取最好的一个。任何训练都得经得起和它比。（KL 的单位是奈特每回合。挑选同样会离开起点，最多 $\log n - (n-1)/n$：语言模型的表里填的是这个上界，杆子的表没有计入，所以显示 0。
 # greedy_return 每次都取最可能的推法，没有什么可选。方括号里是 95 % 置信区间。）
 
 # %%
@@ -589,21 +590,22 @@ for said, gold in found.items():
     )
 
 # %% [markdown] lang="en"
-# - **The answer.** Choosing among 8 is a strong rival: it cuts the rude answers deeply, with no training and little KL.
-#   But it costs eight answers for each one that is used, every time, and it needs a judge at hand. Training pays once.
+# - **The answer.** Choosing among 8 is a strong rival: it cuts the rude answers deeply, with no training, and moves no
+#   further than its bound. But it costs eight answers for each one that is used, every time, and it needs a judge at hand. Training pays once.
 # - **The pole.** Here choosing is not enough. The best of eight mediocre drives is a lucky mediocre drive; a policy
 #   that learns goes where none of its first drives ever was.
-# - **The price.** The last two lines put GRPO beside PPO with its usual settings. Without a critic more steps have to be
-#   played, several times as many. For a pole, where episodes are long and each push matters, the critic earned its keep. For an answer
+# - **The price.** The last two lines put GRPO beside PPO with its usual settings. Without a critic more steps were
+#   played, several times as many. (These are whole runs, one seed each, at settings that were chosen for each of the two; both
+#   are at the top before their end.) For a pole, where episodes are long and each push matters, the critic earned its keep. For an answer
 #   of a dozen tokens with one score at its end, it had far less to tell.
 #
 # So *can* the critic go? Yes, where memory is dearer than playing, where the reward comes at the end anyway, and where one
 # can start again from the same place. A simulator and a chat prompt can; a robot in the street cannot.
 
 # %% [markdown] lang="zh"
-# - **回答。** 8 选一是个强劲的对手：不训练，KL 也很小，就把粗鲁的回答压下去一大截。但是每用一个回答，就要写八个，次次如此，而且身边得有裁判。训练只付一次钱。
+# - **回答。** 8 选一是个强劲的对手：不训练，就把粗鲁的回答压下去一大截，离起点也不会超过那个上界。但是每用一个回答，就要写八个，次次如此，而且身边得有裁判。训练只付一次钱。
 # - **杆子。** 这里光靠挑选不够。八次平庸驾驶里最好的，不过是一次走运的平庸驾驶；会学习的策略，能走到它最初哪次驾驶都没到过的地方。
-# - **价格。** 最后两行把 GRPO 和用平时设置的 PPO 放在一起。没有评论家，就得多玩好几倍的步数。对杆子来说，一个回合很长，每一推都要紧，评论家没有白养；
+# - **价格。** 最后两行把 GRPO 和用平时设置的 PPO 放在一起。没有评论家，玩的步数多了好几倍。（这是两次完整训练的总步数，各一个种子，各用各的设置；两者都在结束之前就到了顶。）对杆子来说，一个回合很长，每一推都要紧，评论家没有白养；
 #   而对一个十来个词元、只在结尾得一次分的回答，它能说出的东西就少得多。
 #
 # 那么评论家**可以**走吗？可以——只要内存比玩更贵，奖励反正到最后才来，而且能从同一个地方重新开始。模拟器和聊天提示都办得到；街上的机器人办不到。
@@ -657,7 +659,7 @@ with TemporaryDirectory() as folder:
 # - **The result alone was paid, and the steps became right with it.** A right result hardly ever comes from
 #   wrong steps, so to reward the one is to teach the other. Nobody had to say which digit was wrong: the forks of
 #   section 4 did. This is what is meant by "the whole solution counts".
-# - **pass@8 was high from the start.** Nearly every sum was within reach, at one try in eight. Training made the usual
+# - **pass@8 was high from the start.** Nearly every sum was within reach of eight tries. Training made the usual
 #   case of what had been a matter of luck. It could not have invented what no try ever contained: without a single success
 #   in a group there is no contrast and no gradient.
 #   (Where a question in the table is still wrong afterwards, this is the first thing to suspect.)
@@ -869,8 +871,9 @@ compare(question, predicted[question], sum(lost) / len(lost))
 #   lucky question every answer looks good, even a rude one. With the group, the moods are gone, to the last digit, and it
 #   learns as if there were none.
 #
-# And to be fair: under the steady judge a plain mean does well, because that judge's scores are comparable across
-# questions and lie on both sides of 0. The group's mean is insurance against scores that are not.
+# And to be fair: the moods were put there on purpose. The steady judge's scores are comparable across questions, and lie on
+# both sides of 0, so there is less to lose with him (try `--language.update.baseline none`). The group's mean is insurance against scores that are
+# not so well behaved.
 
 # %% [markdown] lang="zh"
 # 实线有组的平均，虚线没有；每条线是一个随机种子。（语言模型的回报，两种情形都由不闹情绪的裁判来算。）
@@ -878,7 +881,8 @@ compare(question, predicted[question], sum(lost) / len(lost))
 # - **杆子**没有基线也能往上爬，因为开得久的仍然多受表扬。但真正要紧的那一点差别，埋在了人人有份的表扬底下。策略碰巧做了什么，就肯定什么，于是有的训练半途停住，有的又退了回去。
 # - **语言模型**一旦拿不同问题的回答相比，学到的就主要是裁判的情绪：遇上走运的问题，什么回答都显得好，粗鲁的也一样。有了组，情绪就减得一干二净，学起来就像没有情绪一样。
 #
-# 也要说句公道话：遇上情绪稳定的裁判，普通的平均也够用，因为那样的分数在不同问题之间可以比较，而且在 0 的两边都有。组的平均是一份保险，防的是不可比的分数。
+# 也要说句公道话：这些情绪是我们故意加上的。情绪稳定的裁判，分数在不同问题之间可以比较，而且在 0 的两边都有，所以遇上他，损失没那么大（可以试试 `--language.update.baseline none`）。
+# 组的平均是一份保险，防的是没有这么规矩的分数。
 
 # %% [markdown] lang="en"
 # ## Quiz
