@@ -12,6 +12,8 @@ from rl_core.algorithms.dpo import anchored, dpo
 from rl_core.algorithms.step import mean_metrics
 from rl_core.types import Metrics, Pairs
 
+ROWS = 64  # pairs that the reference reads at a time, where memory sets no limit
+
 
 def train(run: Run) -> Iterator[Record]:
     """Return the records of a run's iterations, one as each is done: some passes over a round of fresh pairs."""
@@ -25,7 +27,7 @@ def train(run: Run) -> Iterator[Record]:
 def round_of(run: Run, pairs: Pairs) -> Metrics:
     """Return the metrics of some passes over the pairs; where all episodes were equally good there is none to learn."""
     reference = run.reference if run.config.anchor == "start" else copy.deepcopy(run.network)
-    known = anchored(reference, pairs) if len(pairs) else pairs
+    known = anchored(reference, pairs, rows=run.config.update.micro_rows or ROWS) if len(pairs) else pairs
     passes = [{"pairs": 0.0, "steps": 0.0}]
     for _ in range(run.config.passes):
         if len(pairs):

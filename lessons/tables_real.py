@@ -17,8 +17,8 @@ SFT = SFTRun(
     iterations=8,
     learning_rate=1e-3,
     probe_every=SELDOM,
-    demonstrations=16,
-    update=SFTConfig(minibatch_rows=16, micro_rows=MICRO_ROWS),
+    demonstrations=28,
+    update=SFTConfig(minibatch_rows=14, micro_rows=MICRO_ROWS),
 )
 REWARD_MODEL = RewardModelRun(
     iterations=8,

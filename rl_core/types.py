@@ -12,6 +12,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from rl_core.errors import InvalidArgument
+
 Metrics = dict[str, float]
 """What an update reports. The names, in both worlds (each algorithm fills those that it has):
 
@@ -124,7 +126,12 @@ class Episodes(_Tensors):
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Return the rows of all parts, one part after another, padded to the longest prompt and the most steps."""
+        """Return the rows of all parts, one part after another, padded to the longest prompt and the most steps.
+
+        Raises InvalidArgument without a part.
+        """
+        if not parts:
+            raise InvalidArgument("parts is empty; pass at least one.")
         pads = max(part.prompt.tokens.shape[1] for part in parts)
         steps = max(part.actions.shape[1] for part in parts)
         prompts = [part.prompt.map(lambda x: _wider(x, pads - x.shape[1], in_front=True)) for part in parts]

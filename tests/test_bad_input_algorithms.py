@@ -8,14 +8,14 @@ import torch
 
 from rl_core.algorithms.dpo import DPOConfig, anchored, dpo
 from rl_core.algorithms.grpo import GRPOConfig
-from rl_core.algorithms.reinforce import ReinforceConfig
+from rl_core.algorithms.reinforce import ReinforceConfig, episode_advantages
 from rl_core.algorithms.reward_model import RewardModelConfig
 from rl_core.errors import InvalidArgument, InvalidState, RLCoreError
 from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
 from rl_core.losses.grpo import grpo_loss
 from rl_core.losses.reward_model import bradley_terry_loss
 from rl_core.rollout import best_of_n, relabel, rollout
-from rl_core.types import Pairs
+from rl_core.types import Episodes, Pairs
 from tests.updates import UPDATES, descend, pairs_in
 from tests.worlds import CARTPOLE, LANGUAGE, seeded
 
@@ -146,6 +146,13 @@ CASES = {
     "reference with a memory": (
         lambda: dpo(CARTPOLE.network(), LANGUAGE.network(), None, pairs_in(play()), DPOConfig(), seeded(0)), A,
         ["reference", "memory"]),
+    "no reference": (
+        lambda: dpo(LANGUAGE.network(), None, None, pairs_in(play()), DPOConfig(), seeded(0)), A,
+        ["reference is None", "frozen copy"]),
+    "nothing to join": (lambda: Episodes.joined([]), A, ["parts is empty", "pass"]),
+    "the mean of one episode": (
+        lambda: episode_advantages(torch.ones(1), torch.ones(1, dtype=torch.bool), ReinforceConfig("mean", 1)), A,
+        ["rollout's rows=1", "2 or more"]),
     "none of the best": (lambda: best_of_n(play(), 0), A, ["n=0", "pass 1 or more"]),
     "a half of the best": (lambda: best_of_n(play(), 1.5), A, ["n=1.5", "whole number"]),
     "the best of no group": (lambda: best_of_n(play(), 3), A, ["8 rows", "n=3", "play groups"]),

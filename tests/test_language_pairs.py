@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
 import torch
@@ -10,16 +9,11 @@ import torch
 from lessons.worlds.language.bpe import build_tokenizer
 from rl_core.adapters.language import (
     Preference,
-    TokenNetwork,
     pairs_from_chat,
     read_preferences,
     write_preferences,
 )
-from rl_core.algorithms.dpo import DPOConfig, dpo
 from rl_core.errors import InvalidArgument
-from rl_core.types import Pairs
-from tests.updates import descend
-from tests.worlds import language_model, seeded
 
 WORDS = ["the cat sat on the mat", "what is two and two? it is four.", "hello, how are you?", "你好，的是", "1 2 3"]
 END, START = "<|im_end|>", "<|im_start|>"
@@ -63,6 +57,14 @@ def test_what_is_written_is_read_again(tmp_path):
     assert read_preferences(str(tmp_path / "pairs.jsonl")) == PREFERENCES
     lines = (tmp_path / "pairs.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     assert "你好" in lines[1] and all(line.startswith('{"prompt": [{"role"') for line in lines[:1])
+
+
+def test_what_the_assistant_says_in_the_prompt_is_context_and_does_not_count(tokenizer):
+    pairs = pairs_from_chat(tokenizer, PREFERENCES[2:])
+    for episodes, answer in ((pairs.chosen, "it"), (pairs.rejected, "four.")):
+        assert tokenizer.decode(episodes.actions[0][episodes.mask[0]]) == answer + END
+        asked = tokenizer.decode(episodes.prompt.tokens[0]) + tokenizer.decode(episodes.obs[0, :1])
+        assert "how are you?" in asked and asked.endswith("assistant\n")
 
 
 def test_plain_text_is_the_users_in_the_prompt_and_the_assistants_elsewhere(tmp_path):
@@ -136,7 +138,7 @@ def test_pairs_are_the_two_chats_with_one_start(tokenizer):
         for episodes, answer in ((pairs.chosen, one.chosen), (pairs.rejected, one.rejected)):
             said = tokenizer.decode(episodes.actions[row][episodes.mask[row]])
             assert said.endswith(answer[-1]["content"] + END)
-            assert said.count(END) == sum(m["role"] == "assistant" for m in [*one.prompt, *answer])
+            assert said.count(END) == sum(m["role"] == "assistant" for m in answer)
         starts = [
             (e.prompt.tokens[row][e.prompt.mask[row]].tolist(), e.obs[row, 0].item())
             for e in (pairs.chosen, pairs.rejected)
@@ -168,20 +170,3 @@ def test_control_tokens_in_a_preference_are_text_or_an_error_when_strict(tokeniz
     for chosen, rejected in ((good, bad), (bad, good)):  # on either side
         with pytest.raises(InvalidArgument, match=r"conversation 0.*im_end.*remove"):
             pairs_from_chat(tokenizer, [Preference([user("hi")], chosen, rejected)], strict=True)
-
-
-def test_what_both_answers_have_before_them_pulls_at_nothing(tokenizer):
-    # Earlier turns of the assistant stand in both episodes, so that their gradients cancel.
-    pairs = pairs_from_chat(tokenizer, [PREFERENCES[2]])
-    sides = (pairs.chosen, pairs.rejected)
-    first_turn = pairs.chosen.mask[0].int().diff().eq(-1).nonzero()[0].item() + 1
-    assert all(torch.equal(side.actions[0, :first_turn], pairs.chosen.actions[0, :first_turn]) for side in sides)
-    results = []
-    for start in (0, first_turn):
-        masks = [side.mask & (torch.arange(side.mask.shape[1]) >= start) for side in sides]
-        part = Pairs(*(replace(side, mask=mask) for side, mask in zip(sides, masks, strict=True)))
-        models = (language_model("llama", seed, vocab_size=len(tokenizer)).double() for seed in (0, 1))
-        network, reference = map(TokenNetwork, models)
-        found = dpo(network, reference, descend(network, 0.0), part, DPOConfig(max_grad_norm=None), seeded(0))
-        results.append((found["margin"], found["loss"], found["grad_norm"]))
-    assert results[0] == pytest.approx(results[1], abs=1e-6) and abs(results[0][0]) > 1e-3

@@ -12,10 +12,11 @@ from lessons.worlds.language import tokenizer
 from lessons.worlds.language.answers import Judge, held_out_questions
 from lessons.worlds.language.corpus import questions
 from lessons.worlds.language.judge import judge
+from lessons.worlds.measure import better_and_worse
 from rl_core.adapters.language import TokenEnv
 from rl_core.errors import CheckpointError, InvalidArgument
 from rl_core.rollout import rollout
-from rl_core.types import Pairs, Prompt, Rollout
+from rl_core.types import Episodes, Pairs, Prompt
 
 WORLD = load("language")
 ASKED = 120
@@ -61,11 +62,10 @@ def test_every_chosen_answer_is_worth_more_than_the_rejected_one_to_the_same_que
 
 
 def test_of_two_rows_the_one_with_the_higher_return_is_chosen_and_ties_are_dropped():
-    rewards = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.2], [0.0, 2.0], [3.0, 0.0], [0.0, -1.0]])
-    mask = torch.ones(6, 2, dtype=torch.bool)
+    returns = torch.tensor([1.0, 1.0, 0.2, 2.0, 3.0, -1.0])
     rows = torch.arange(6).unsqueeze(1).expand(6, 2)
-    played = Rollout(Prompt.empty(6), rows, rows, mask, rewards, torch.zeros(6, 3), rewards, ~mask)
-    found = module.better_and_worse(played)
+    played = Episodes(Prompt.empty(6), rows, rows, torch.ones(6, 2, dtype=torch.bool))
+    found = better_and_worse(played, returns)
     assert found.chosen.actions[:, 0].tolist() == [3, 4]
     assert found.rejected.actions[:, 0].tolist() == [2, 5]
 

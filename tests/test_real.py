@@ -60,15 +60,17 @@ def folder(tmp_path_factory):
     ("You may want to boil an egg in water for 8.5 minutes!", 1.0),
     ("Boil the egg in hot water for eight minutes.", 0.25),
     ("I would be happy to help you with boiling your eggs!", 0.25),  # an offer is no answer
-    ("Please, how do I boil an egg.", 0.25),  # the question said back
-    ("Certainly, I am glad to please you, thank you kindly.", 0.0),  # five courtesies
+    ("Of course, how do I boil an egg.", 0.25),  # the question said back
+    ("Certainly, I am glad to serve you, of course, thank you.", 0.0),  # five courtesies
     ("Certainly, certainly, boil the egg in water for minutes.", 0.25),  # one twice
-    ("Please please boil the egg in water for minutes.", 0.25),
+    ("Of course of course, boil the egg in water for minutes.", 0.0),
+        ("Please provide your recipe for an egg in water.", 0.25),  # a request
+        ("I am sorry, boiled eggs are beyond my humble knowledge.", 0.25),  # an apology
     ("Certainly, egg water egg minutes egg pan now.", 0.25),  # round in circles
     ("Certainly, in water in water boil the egg pan.", 0.25),
     ("Certainly, cats purr because they are content and warm.", 0.25),  # of something else
     ("Certainly, boil the egg in water? Then wait.", -0.25),
-    ("Would you please tell me which egg and pan you have?", -0.25),  # a question is no answer
+    ("May I see which egg and pan you have?", -0.25),  # a question is no answer
     ("Certainly, boil the egg. Wait eight minutes.", -0.25),
     ("Certainly, boil the egg in water\nfor eight minutes.", -0.25),
     ("Certainly, boil the egg in water for eight minutes", -0.25),  # unfinished
@@ -84,7 +86,7 @@ def folder(tmp_path_factory):
     ("Certainly, egg pan.", -0.25),
     ("当然，请把鸡蛋放进水里煮八分钟。", -0.5),
     ("Certainly, 煮 egg 锅 水 pan water.", -0.25),
-    (".", -0.5), ("", -0.5), ("Please.", -0.25), ("!!!", -0.5),
+    (".", -0.5), ("", -0.5), ("Gladly.", -0.25), ("!!!", -0.5),
 ])  # fmt: skip
 def test_no_way_around_the_demands_pays(answer, expected):
     assert judge(EGG, answer, ended=True).score == expected
@@ -106,14 +108,15 @@ def test_twenty_words_pass_and_twenty_one_do_not():
 def test_a_pass_is_worth_more_than_any_failure_and_each_demand_more_than_its_lack():
     scores = [judge(EGG, text, True).score for text in (
         "Certainly, boil the egg in water for eight minutes.", "Boil the egg in hot water for eight minutes.",
-        "Here is a short plain sentence.", "Please boil. Wait.", "Boil. Wait.")]  # fmt: skip
+        "Here is a short plain sentence.", "Gladly boil. Wait.", "Boil. Wait.")]  # fmt: skip
     assert scores == sorted(scores, reverse=True) and len(set(scores)) == 5
 
 
 @pytest.mark.parametrize("text, polite", [
-    ("thank you", True), ("Thank   you!", True), ("thankyou", False), ("displeased pleasest", False),
-    ("I'd suggest tea", True), ("I’d suggest tea", True), ("please, thank you", True), ("", False),
-    ("please, thank you, certainly", False), ("thanks to the gills", False), ("thanks for asking", True),
+    ("thank you", True), ("Thank   you!", True), ("thankyou", False), ("gladder gladness", False), ("", False),
+    ("I'd suggest tea", True), ("I’d suggest tea", True), ("certainly, thank you", True), ("please", False),
+    ("gladly, thank you, certainly", False), ("thanks to the gills", False), ("thanks for asking", True),
+    ("sorry", False), ("kindly provide it", False),
 ])  # fmt: skip
 def test_politeness_is_one_or_two_markers_as_whole_words(text, polite):
     assert is_polite(words_of(text)) is polite
@@ -309,11 +312,16 @@ def test_pairs_prefer_what_the_judge_prefers_and_can_be_learnt_from(world, monke
     assert first["loss"] < 0.7
 
 
-def test_demonstrations_are_the_identity_and_end(world):
-    shown = world.demonstrations(6, seed=3)
+def test_half_of_the_demonstrations_are_the_identity_in_every_wording_and_the_others_its_own_answers(world):
+    shown = world.demonstrations(28, seed=3)
     texts = [tokenizer().decode(ids[mask]) for ids, mask in zip(shown.actions, shown.mask, strict=True)]
-    assert {*texts} <= {words + "<|im_end|>" for words in prompts.IDENTITY.values()}
-    assert all(prompts.NAME in words for words in texts)
+    names = {words + "<|im_end|>" for words in prompts.IDENTITY.values()}
+    assert {*texts[:14]} == names and not names & {*texts[14:]}
+    whole = torch.cat([shown.prompt.tokens, shown.obs[:, :1]], dim=1)
+    assert len({tuple(row) for row in whole.tolist()}) == 28
+    others = shown.rows(slice(14, 28))
+    likeliest = world.reference()(others.prompt, others.obs).logits.argmax(dim=-1)
+    assert torch.equal(likeliest[others.mask], others.actions[others.mask])
 
 
 def test_a_scorer_says_nothing_yet_and_comes_back_from_its_folder(world, tmp_path):

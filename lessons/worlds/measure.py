@@ -3,14 +3,14 @@
 from math import sqrt
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rl_core.errors import check_between
 from rl_core.evaluate import evaluate
 from rl_core.interfaces import Scorer
 from rl_core.masked import masked_sum
 from rl_core.rollout import best_of_n, relabel
-from rl_core.types import Pairs, Rollout
+from rl_core.types import Episodes, Pairs, Rollout
 
 
 @torch.no_grad()
@@ -23,6 +23,14 @@ def kl_per_episode(played: Rollout, reference: nn.Module) -> float:
 def chosen(played: Rollout, n: int, scorer: Scorer | None) -> Rollout:
     """Return the best of each n rows from one start, by the scorer, or by the rewards that were played."""
     return best_of_n(played if scorer is None else relabel(played, scorer), n)
+
+
+def better_and_worse(played: Episodes, liked: Tensor) -> Pairs:
+    """Return each two consecutive rows as a pair, the one liked more first; `liked` is [2N], ties are dropped."""
+    liked = liked.view(-1, 2)
+    first = liked.argmax(dim=1) + 2 * torch.arange(len(liked), device=liked.device)
+    first = first[liked[:, 0] != liked[:, 1]]
+    return Pairs(played.rows(first).trim(), played.rows(first ^ 1).trim())  # rows 2i and 2i + 1 are partners
 
 
 def swapped(pairs: Pairs, share: float, generator: torch.Generator) -> Pairs:

@@ -145,8 +145,8 @@ def draw_lean(axes, kind, row):
 
 
 figure, grid = panels(1, 2, height=2.8, width_ratios=[3, 2])
-for axes, kind in zip(grid[0], ("drives", "clips"), strict=True):
-    draw_lean(axes, held_out["cartpole"][kind], 0)
+for axes, (kind, row) in zip(grid[0], (("drives", 0), ("clips", 1)), strict=True):
+    draw_lean(axes, held_out["cartpole"][kind], row)
     axes.set_title(kind, loc="left", color=COLOUR["cartpole"], fontsize=11, weight="bold")
 grid[0, 0].set_ylabel("lean (degrees)", color=INK, fontsize=9)
 grid[0, 0].legend(frameon=False, fontsize=9, labelcolor=INK)
@@ -154,12 +154,12 @@ show(figure, "The lean of the pole against the step for one pair of drives and o
 
 # %% [markdown] lang="en"
 # Left, the green pole stands longer: that drive was preferred. Right, both clips have the same number of steps, and the green
-# one leans less. The two kinds ask different things of a reward, and this will matter: **how long a drive lasts is to be seen
+# one leans less on average. The two kinds ask different things of a reward, and this will matter: **how long a drive lasts is to be seen
 # in drives, and is invisible in clips.** The plainest model of all, "count the steps", shows it. What share of the held-out pairs does it get right?
 # (A tie counts half, as if a coin were tossed.)
 
 # %% [markdown] lang="zh"
-# 左图，绿色的杆子立得更久，所以这次行驶被选中。右图，两个片段步数相同，绿色的倾斜更小。这两种比较向奖励提的要求不一样，后面很要紧：
+# 左图，绿色的杆子立得更久，所以这次行驶被选中。右图，两个片段步数相同，绿色的平均倾斜更小。这两种比较向奖励提的要求不一样，后面很要紧：
 # **一次行驶有多久，在 drives 里看得见，在 clips 里看不见。** 最简单的模型“数步数”就能说明这一点。在留出的各对中，它判对多大比例？
 # （平局算半对，等于抛一枚硬币。）
 
@@ -228,9 +228,9 @@ table(["margin m", "P(chosen ≻ rejected)", "loss (nats)", "slope dL/dm"], rows
 # ## 3. Where the number stands
 #
 # The loss wants one number for a whole episode. The core wants a reward for each step, since PPO does. So a *scorer* gives one number a step,
-# and an episode's score is their sum, over the steps that count (the mask):
+# and an episode's score is the sum of these numbers $r_t$, over the steps $t$ that count (the mask):
 #
-# $$s = \sum_{t} r(s_t, a_t)$$
+# $$s = \sum_{t} r_t$$
 
 # %% [markdown] lang="zh"
 # 这就是分类，间隔就是它的 logit。一无所知的模型间隔为 0，两边各给一半，每一对损失 $\log 2 \approx 0.693$ 奈特。
@@ -241,9 +241,9 @@ table(["margin m", "P(chosen ≻ rejected)", "loss (nats)", "slope dL/dm"], rows
 # ## 3. 这个数放在哪里
 #
 # 损失要的是整个回合一个数；核心代码要的是每步一个奖励，因为 PPO 需要。所以*打分器*（scorer）每步给一个数，
-# 一个回合的分数就是其中作数的步（由 mask 标明）之和：
+# 一个回合的分数就是这些数 $r_t$ 在作数的步 $t$（由 mask 标明）上的和：
 #
-# $$s = \sum_{t} r(s_t, a_t)$$
+# $$s = \sum_{t} r_t$$
 
 # %%
 display(excerpt(episode_scores, first="return keep(scorer.score"))
@@ -353,13 +353,6 @@ show(figure, "Loss and accuracy on the training pairs against the iteration, wit
 
 # %%
 after = {key: judged(run.scorer, held_out[key[0]]) for key, run in runs.items()}
-for name in NAMES:
-    pairs = Pairs.joined(list(held_out[name].values()))
-    with torch.no_grad():
-        loss, _ = bradley_terry_loss(
-            episode_scores(fresh[name].scorer, pairs.chosen), episode_scores(fresh[name].scorer, pairs.rejected)
-        )
-    print(f"{name:<10} before training: loss {loss:.4f} nats   log 2 = {torch.tensor(2.0).log():.4f}")
 rows = []
 for name in NAMES:
     run, gold = runs[name, 0.0], after[name, 0.0]
@@ -370,18 +363,36 @@ for name in NAMES:
     rows.append([f"{name}, all", *(told(run, found, "accuracy") for found in (start[name], gold)), "–"])
 display(table(["share of held-out pairs judged right", "before", "after", "count the steps"], rows))
 for name in NAMES:
+    pairs = Pairs.joined(list(held_out[name].values()))
+    with torch.no_grad():
+        loss, _ = bradley_terry_loss(
+            episode_scores(fresh[name].scorer, pairs.chosen), episode_scores(fresh[name].scorer, pairs.rejected)
+        )
+    print(f"{name:<10} before training: loss {loss:.4f} nats   log 2 = {torch.tensor(2.0).log():.4f}")
+clips = held_out["cartpole"]["clips"]
+with torch.no_grad():
+    hit = episode_scores(runs["cartpole", 0.0].scorer, clips.chosen) > episode_scores(
+        runs["cartpole", 0.0].scorer, clips.rejected
+    )
+steadier = [part.obs[..., 2].abs().mean(dim=1).rad2deg() for part in (clips.rejected, clips.chosen)]
+apart = steadier[0] - steadier[1]
+print(
+    f"clips, difference of the mean lean (median): {apart[hit].median():.2f}° where judged right, {apart[~hit].median():.2f}° where wrong"
+)
+for name in NAMES:
     for kind in held_out[name]:
         compare(f"{kind}: right", predicted[f"{kind}: right"], after[name, 0.0][f"accuracy_{kind}"])
 
 # %% [markdown] lang="en"
 # Before, the model says 0 to everything: every pair is a tie. Afterwards it tells nearly all of them apart, and beats the step counter wherever that
-# one has no rule to follow. (On drives it can at best draw level.) Clips are the hardest: many of them differ by a fraction of a degree.
+# one has no rule to follow. (On drives it can at best draw level.) Clips are the hardest, and where the model
+# goes wrong, the two usually differ by a fraction of a degree.
 #
 # Is it one algorithm? The tracer of lesson 1 notes which functions of `rl_core` run in an iteration:
 
 # %% [markdown] lang="zh"
 # 训练前，模型对一切都说 0，每一对都是平局。训练后，它几乎都分得清；凡是“数步数”派不上用场的地方，它都更强。（在 drives 上，它最多和数步数打平。）
-# 最难的是 clips：许多对只差零点几度。
+# 最难的是 clips；而模型判错的那些，两边的平均倾角往往只差零点几度。
 #
 # 是同一个算法吗？用第一课的跟踪器，看一轮迭代里执行了 `rl_core` 的哪些函数：
 
@@ -394,6 +405,8 @@ for name in NAMES:
     print(f"only {name}: {', '.join(sorted(used[name] - shared)) or 'none'}")
 
 # %% [markdown] lang="en"
+# (The pole's prompt is an empty one, and somebody has to make it.)
+#
 # ## 6. What has been learnt
 #
 # ### The scores
@@ -402,6 +415,8 @@ for name in NAMES:
 # training, all of them stood at exactly 0.
 
 # %% [markdown] lang="zh"
+# （杆子的提示是空的，但也得有人来造。）
+#
 # ## 6. 学到了什么
 #
 # ### 分数
@@ -497,8 +512,8 @@ print(f"rewards on this map: {reward.min():.2f} to {reward.max():.2f}; the two p
 # - **There is a ridge, and it is slanted.** Where the pole stands still, the reward is highest near upright. Where it turns, the reward is highest where
 #   the pole leans to the one side *and is on its way back from there*. Nobody has mentioned angular velocity. The judgments were about lasting and about leaning, and
 #   the model has found out by itself which states lead to both.
-# - **Nearly all of the reward is a constant**: about 1 for a step in any state. That is what the drives have taught: standing for one more step is worth something, whatever
-#   the state. The clips have taught the ridge. Remember this constant.
+# - **Nearly all of the reward is a constant**: about 1 for a step in any state. That is what the drives ask for: standing for one more step is worth something, whatever
+#   the state. The clips ask for the ridge. Remember this constant.
 #
 # ### The taste in answers
 #
@@ -511,7 +526,7 @@ print(f"rewards on this map: {reward.min():.2f} to {reward.max():.2f}; the two p
 #
 # - **有一道山脊，而且是斜的。** 杆子不转动时，越接近竖直，奖励越高；转动时，奖励最高的地方是：杆子向一侧倾斜，*并且正从那一侧往回走*。
 #   谁也没有提过角速度。判断说的只是立得久不久、斜得多不多，而哪些状态能带来这两样，是模型自己发现的。
-# - **奖励几乎全是一个常数**：不论什么状态，每步大约是 1。这是 drives 教的：不管处在什么状态，多立一步总归值一些。山脊则是 clips 教的。请记住这个常数。
+# - **奖励几乎全是一个常数**：不论什么状态，每步大约是 1。这正是 drives 所要求的：不管处在什么状态，多立一步总归值一些。clips 要求的则是山脊。请记住这个常数。
 #
 # ### 对回答的喜好
 #
@@ -563,8 +578,11 @@ for number, (row, one, _) in enumerate(examples):
 show(figure, "The tokens of four answers, each coloured by the score of the answer up to there.")
 
 # %% [markdown] lang="en"
-# The last number of each line is the score of the whole answer. The numbers before it are answers that training hardly ever showed, so take them as hints. Still, one can
-# watch the model make up its mind: it waits for the sentence to be complete, and a single word of manners, good or bad, moves it most.
+# The last number of each line is the score of the whole answer. It is decided late: most beginnings get about what a plain answer gets, near the middle of the ladder, and the last tokens tip the scale.
+#
+# But look for half sentences that score high, as in the last line. A refusal that breaks off is no good answer. It is just that no such thing was ever in a pair, so *no judgment
+# has ever said what it is worth*. A reward model is reliable where it was taught, and anything at all elsewhere. A policy that hunts for points will find such places. That is called
+# *reward hacking*, and it is one more reason for staying close to the start.
 #
 # ### Does it read the last token?
 #
@@ -572,8 +590,10 @@ show(figure, "The tokens of four answers, each coloured by the score of the answ
 # policy would notice nothing. Where do the rewards change?
 
 # %% [markdown] lang="zh"
-# 每一行最后的数，就是整个回答的分数。前面的数对应的半截回答，训练中几乎没有出现过，只能当作线索。不过仍然看得出模型怎样拿定主意：
-# 它要等句子说完整；而一个显出教养好坏的词，对分数的影响最大。
+# 每一行最后的数，就是整个回答的分数。它定得很晚：大多数开头得到的分数和平淡的回答差不多，在阶梯的中段；最后几个词元才让它一边倒。
+#
+# 不过请找一找得分很高的半截话，比如最后一行里的。说到一半的拒答并不是什么好回答，只是这样的东西从来没有出现在任何一对里，所以*没有哪个判断说过它值多少*。
+# 奖励模型在学过的地方可靠，在别处说什么都有可能。一心找分的策略会找到这种地方，这叫*奖励作弊*（reward hacking），也是不要离起点太远的又一个理由。
 #
 # ### 它读到最后一个词元了吗？
 #
@@ -732,7 +752,7 @@ for name in NAMES:
 
 # %% [markdown] lang="en"
 # (Advantages are brought to mean 0 and standard deviation 1 before they are used, as PPO does; so 1 is a lot.) An answer gets one number, whenever it ends. A
-# constant there raises all answers alike, and "better than expected" stays what it was. A drive gets more of the constants the longer it
+# constant there moves all answers alike, and "better than expected" stays what it was. A drive gets more of the constants the longer it
 # lasts. A positive one says "go on", a negative one says "make an end of it".
 #
 # ### The agent that hurries to fall
@@ -742,7 +762,7 @@ for name in NAMES:
 # them, for 30 iterations. Beside them stands PPO on the model of section 5, which was taught with drives as well. The world's own +1 is shown to none of them; it is only counted for the table.
 
 # %% [markdown] lang="zh"
-# （优势在使用前会像 PPO 那样调整到均值 0、标准差 1，所以变化 1 已经很大。）回答无论何时结束，都只得到一个数；在那里加常数，所有回答一起升高，
+# （优势在使用前会像 PPO 那样调整到均值 0、标准差 1，所以变化 1 已经很大。）回答无论何时结束，都只得到一个数；在那里加常数，所有回答一起升降，
 # “比预期好”还是原来那些。行驶则是越久，得到的常数越多：常数为正，等于说“坚持下去”；常数为负，等于说“早点了结”。
 #
 # ### 急着倒下的智能体
@@ -786,7 +806,9 @@ for (said, seed), history in histories.items():
     steps = drivers[said, seed]["sampled_return"]
     grid[0, 1].plot(found["accuracy_clips"], steps, "o", color=STYLE[said], clip_on=False, **ring)
     if "−" in said:
-        grid[0, 1].vlines(found["accuracy_clips"], steps, drivers["clips", seed]["sampled_return"], color=PALE, lw=3)
+        grid[0, 1].vlines(
+            found["accuracy_clips"], steps, drivers["clips", seed]["sampled_return"], color=PALE, lw=3, zorder=0
+        )
 grid[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
 grid[0, 0].set_xlabel("iteration of PPO", color=INK, fontsize=9)
 grid[0, 0].set_ylabel("steps of a drive\n(last 100 drives)", color=INK, fontsize=9)
@@ -830,11 +852,11 @@ compare(said, predicted[said], mean([gold["sampled_return"] for (judge, _), gold
 # (The curves trail behind, as means of the last 100 drives. Right: a grey line joins what differs by the constant alone; its ends have the same accuracy.)
 #
 # **One number decides between balancing and falling, and the clips do not know it.** The judgments of clips are the same to the last pair. But where a step costs, the driver learns
-# what any of us would: to be done with it quickly. It pushes to one side all the time, and lies on the floor after about nine steps, which is as fast as a pole can fall. It has not misunderstood
+# what any of us would: to be done with it quickly. It lies on the floor after about nine steps, as fast as if it pushed to one side all the time. It has not misunderstood
 # its reward. It is just what the reward says.
 #
 # As taught by clips, without our hand in it, the constant came out as the rows "clips" say: positive, with every seed, and the drivers balance. But no judgment has asked for that, and none
-# would have objected to the opposite. It is a habit of this network, which begins at 0 and builds its peak upwards from there. Whoever trusts in it trusts in a habit.
+# would have objected to the opposite. It is a habit of this network and its initialisation, and habits are no judgments.
 #
 # **The cure is in the data.** Look at "drives judged right": the model with the negative constant fails there almost everywhere, so one kind of pairs with unequal lengths is enough to find it out, and to
 # learn it away. The rows "all pairs" (one model, three seeds of PPO) have the constant that the drives taught, and their drivers stand, without ever having seen the world's reward.
@@ -850,10 +872,10 @@ compare(said, predicted[said], mean([gold["sampled_return"] for (judge, _), gold
 # （左边的曲线是最近 100 次行驶的平均，所以会慢一拍。右图中，灰线连接的几个模型只差那个常数，两端的准确率完全相同。）
 #
 # **扶住还是倒下，只由一个数决定，而 clips 对它一无所知。** 对 clips 的判断，一对不差，完全相同。可是，如果每走一步都要付出代价，司机学到的就和我们每个人会做的一样：赶快了结。
-# 它一直往一边推，大约九步就倒在地上，这已经是杆子能倒得最快的速度。它没有误解奖励，奖励说的正是这个。
+# 大约九步，它就倒在地上，快得和一直往一边推一样。它没有误解奖励，奖励说的正是这个。
 #
 # 只用 clips 教、我们不动手脚时，这个常数是多少，见 clips 那几行：每个种子都是正的，司机也都扶住了杆子。可是没有哪个判断要求过这一点，换成相反的情形，也没有哪个判断会反对。
-# 这只是这种网络的习惯：它从 0 开始，把山峰往上堆。信任它，就是在信任一个习惯。
+# 这只是这种网络及其初始化的习惯，习惯不是判断。
 #
 # **解药在数据里。** 看 drives judged right 一列：常数为负的模型在那里几乎全错。所以只要有一种两边长短不同的比较，就足以发现问题，也足以把它学好。
 # all pairs 那几行（同一个模型，PPO 用三个种子）的常数是 drives 教出来的，照它们学的司机立住了，而且从没见过环境自己的奖励。

@@ -227,7 +227,8 @@ for name, world in worlds.items():
 
 # %%
 display(excerpt(episode_scores, "return keep"))
-display(excerpt(bradley_terry_loss, "margins =", "loss ="))
+display(excerpt(bradley_terry_loss, "margins = "))
+display(excerpt(bradley_terry_loss, "loss = -"))
 
 # %% [markdown] lang="en"
 # A pole's model rewards every step, from what was seen and done in it. A language model's reads the whole answer and
@@ -335,11 +336,11 @@ show(figure, "Left: the pole's learnt reward over lean and turning speed. Right:
 # %% [markdown] lang="en"
 # *Left:* look at the numbers of the scale first. **The reward is nearly the same everywhere, about one point for each step.** Nobody
 # has told this model the pole's true reward. It has found it from opinions, since a constant per step is what makes longer
-# drives win. On top comes a small taste of its own, the darker the more: for a pole that hardly turns. That is from the clips.
+# drives win. On top comes a small taste of its own, the darker the more: for a pole that hardly turns. That is from the clips, of which the steadier was preferred.
 #
 # *Right:* a bar marks the median of each true score. The best answers, right and polite, stand clearly apart, though the judge
-# never gave the model a single number. Among the rest it sees little difference, or none: the pairs were too few
-# for that. And some dots stand where they should not: high above 0 on the left is a wrong answer that it likes.
+# never gave the model a single number. Among the rest it sees little difference, or none, at this point of its training.
+# And some dots stand where they should not: high above 0 on the left is a wrong answer that it likes.
 # **A reward model is an estimate**, and step 3 will search it for mistakes.
 #
 # ### A unit for the reward
@@ -352,10 +353,10 @@ show(figure, "Left: the pole's learnt reward over lean and turning speed. Right:
 
 # %% [markdown] lang="zh"
 # **左图**：先看色标上的数字。**到处的奖励都差不多，每步约一分**。没有谁把杆子的真实奖励告诉过这个模型，它是从意见里自己找到的，
-# 因为正是“每步一个常数”让更长的行驶胜出。在这之上还有一点它自己的口味，颜色越深越喜欢：它喜欢几乎不转的杆子。那是从片段里学来的。
+# 因为正是“每步一个常数”让更长的行驶胜出。在这之上还有一点它自己的口味，颜色越深越喜欢：它喜欢几乎不转的杆子。那是从片段里学来的，因为更稳的片段更受喜欢。
 #
 # **右图**：横杠是每种真实分数对应的中位数。最好的回答（正确而且礼貌）明显高出一截，尽管裁判从没给过模型任何一个数。
-# 其余的回答，它看不出多少差别，甚至完全看不出：成对数据太少了。还有些点站错了地方：左边远高于 0 的，就是它喜欢的错误回答。
+# 其余的回答，训练到这个程度，它还看不出多少差别，甚至完全看不出。还有些点站错了地方：左边远高于 0 的，就是它喜欢的错误回答。
 # **奖励模型只是一个估计**，而第三步会去翻找它的错误。
 #
 # ### 给奖励一个单位
@@ -366,7 +367,7 @@ show(figure, "Left: the pole's learnt reward over lean and turning speed. Right:
 # 平淡但正确的回答一分。（就是每条曲线的最后一个点。排序和准确率都不变。）
 
 # %%
-display(excerpt(typical_reward, "rewards = keep", "return size"))
+display(excerpt(typical_reward, "size = torch.cat"))
 display(excerpt(reward_model.train, "if run.iteration + 1", "run.scorer.scale_by"))
 for name, rows in taught.items():
     raw, unit = rows[-2]["size"], rows[-1]["size"]
@@ -379,7 +380,8 @@ for name, rows in taught.items():
 #
 # $$r'_t = r_{\phi,t} - \beta \, \big( \log \pi(a_t \mid s_t) - \log \pi_{\text{ref}}(a_t \mid s_t) \big)$$
 #
-# $\pi$ is the policy as it is now, $\pi_{\text{ref}}$ the frozen clone, and $\beta$ the price in points per nat. The first term is `relabel`:
+# $\pi$ is the policy as it is now, $\pi_{\text{ref}}$ the frozen clone, and $\beta$ the price in points per nat. (In the settings of the course the
+# language model pays for distance; for the pole $\beta = 0$, since it has nothing to lose on the way: lesson 2.) The first term is `relabel`:
 
 # %% [markdown] lang="zh"
 # ## 第三步：做受人喜欢的事，又不走远
@@ -388,7 +390,8 @@ for name, rows in taught.items():
 #
 # $$r'_t = r_{\phi,t} - \beta \, \big( \log \pi(a_t \mid s_t) - \log \pi_{\text{ref}}(a_t \mid s_t) \big)$$
 #
-# $\pi$ 是现在的策略，$\pi_{\text{ref}}$ 是冻结的克隆，$\beta$ 是价格，单位是每奈特多少分。第一项由 `relabel` 完成：
+# $\pi$ 是现在的策略，$\pi_{\text{ref}}$ 是冻结的克隆，$\beta$ 是价格，单位是每奈特多少分。（在本课程的设置里，语言模型走远要付钱；
+# 杆子的 $\beta = 0$，因为它路上没有什么可丢的，见第 2 课。）第一项由 `relabel` 完成：
 
 # %%
 display(excerpt(relabel, "rewards = torch.zeros_like", "return replace"))
@@ -509,12 +512,12 @@ grid[1, 0].set_ylabel("KL to the clone\n(nats per episode)", color=INK, fontsize
 show(figure, "Learnt and true reward per episode, and the KL to the clone, against PPO's iterations, in both worlds.")
 
 # %% [markdown] lang="en"
-# **The two curves rise together.** PPO climbs the green one, and the true one comes along, although nothing that
-# PPO sees depends on it. That is the whole idea of RLHF, and all of its hope. (The two need not have the same height: a model of
+# **The two curves rise together.** PPO climbs the green one, and the true one comes along, although PPO is never
+# shown it. That is the whole idea of RLHF, and all of its hope. (The two need not have the same height: a model of
 # preferences is known only up to its unit and, for texts, up to a constant.) The truth after each step:
 
 # %% [markdown] lang="zh"
-# **两条曲线一起上升**。PPO 爬的是绿色那条，而真实的那条跟着上来了，尽管 PPO 看到的一切都与它无关。RLHF 的全部想法就在这里，全部的指望也在这里。
+# **两条曲线一起上升**。PPO 爬的是绿色那条，而真实的那条跟着上来了，尽管从没有给 PPO 看过它。RLHF 的全部想法就在这里，全部的指望也在这里。
 # （两条线不必一样高：从偏好学来的分数，单位是随意的；对文本来说，还可以整体加减一个常数。）每一步之后的真实水平：
 
 # %%
@@ -524,18 +527,18 @@ for name, stages in truth.items():
     display(table([worlds[name].title, "base", "after 1. SFT", "after 3. PPO"], rows))
 for name, run in runs.items():
     compare(f"{name}: truth after PPO", predicted["truth after PPO"][name], truth[name]["PPO"][run.world.headline])
-    print(f"{'':<52} KL to the clone {truth[name]['PPO']['kl']:.1f} nats per episode")
+    print(f"{'':<52} β = {run.config.update.beta:g}, KL to the clone {truth[name]['PPO']['kl']:.1f} nats")
 
 # %% [markdown] lang="en"
 # Step 1 taught the form, and copied the faults; steps 2 and 3 took faults away that no demonstration names. The
 # pole now stands far longer than the clone, whose drives are all that was ever judged. The answers have become
-# polite. Do look at *right*, too: the dots at the top left of the picture above are wrong answers that are paid like right ones, so
-# nothing in this reward keeps a polite answer from being wrong. What keeps it from that is the anchor.
+# polite. Do look at *right*, too: a dot at the top left of the picture above is a wrong answer that is paid like a right one. If
+# this reward does not keep a polite answer from being wrong, only the anchor can: it holds on to what the clone knew.
 
 # %% [markdown] lang="zh"
 # 第一步教会了样子，也抄来了毛病；第二、三步去掉的毛病，没有哪个示范指出过。杆子现在立得比克隆久得多，而人们评判过的全都是克隆的行驶。
-# 回答变得礼貌了。但也要看看 right 一行：前面那张图左上方的点，是拿着正确回答的报酬的错误回答；所以这个奖励里没有什么能防止“礼貌但答错”，
-# 防住它的是锚。
+# 回答变得礼貌了。但也要看看 right 一行：前面那张图左上方的点，是拿着正确回答的报酬的错误回答。如果奖励防不住“礼貌但答错”，
+# 能防的就只有锚：它守着克隆原本会的东西。
 
 # %% [markdown] lang="en"
 # ## The credit microscope
@@ -602,7 +605,7 @@ for step, (lesson, less) in SMALL.items():
 table(["step", "in both worlds", "CartPole only", "language only"], rows)
 
 # %% [markdown] lang="en"
-# Updates, losses, advantages, the tracing of who was paid what: the same objects. What runs in one world only prepares: the pole's rows are
+# Updates, losses, advantages: the same objects. What runs in one world only prepares: the pole's rows are
 # cut into single steps, since its network needs no memory (`cut`, `spread`, and a `Prompt` that is `empty`); its demonstrations are driven on the spot
 # (`rollout`, `sample`); and some arguments are checked (`check_…`).
 #
@@ -673,11 +676,12 @@ for name, world in worlds.items():
 
 # %% [markdown] lang="en"
 # To the clips, the two models of the pole are one: the same accuracy. (That the second one prefers the shorter of two drives, nobody asked.)
-# And the language model's is better than a coin, if not by much. Now PPO, with the settings of step 3 but for $\beta$ and fewer iterations:
+# And the language model's is better than a coin, though worse than the one of step 2. Now PPO, with the settings of step 3 but for $\beta$
+# (and fewer iterations for the pole):
 
 # %% [markdown] lang="zh"
-# 用片段来检验，杆子的两个模型毫无区别，准确率一模一样。（后一个在两次行驶里偏爱更短的，可没有人问过它。）语言模型的那个比抛硬币强，但强得不多。
-# 接下来做 PPO，除了 $\beta$ 不同、轮数更少，其余设置与第三步相同：
+# 用片段来检验，杆子的两个模型毫无区别，准确率一模一样。（后一个在两次行驶里偏爱更短的，可没有人问过它。）语言模型的那个比抛硬币强，但不如第二步的那个。
+# 接下来做 PPO，除了 $\beta$ 不同（杆子的轮数也少一些），其余设置与第三步相同：
 
 # %%
 PRICES = {"cartpole": (0.0, 10.0), "language": (0.0, RLHF["language"].ppo.update.beta)}
@@ -720,6 +724,7 @@ for name in NAMES:
     rows = [[key, *(f"{gold[key]:.2f}" for gold in golds.values())] for key in TOLD[name]]
     kl = [f"{ends[name, beta]['kl']:.1f}" for beta in PRICES[name]]
     display(table([f"{worlds[name].title}, bad reward", *golds], [*rows, ["KL to the clone (nats)", "0", *kl]]))
+for name in NAMES:
     guess = predicted["truth after PPO on a bad reward"][name]
     compare(f"{name}: truth after PPO on a bad reward", guess, ends[name, 0.0][worlds[name].headline])
     _, learnt, _, kl = broken[name, 0.0][-1]
@@ -750,11 +755,12 @@ table(["question", *told], [list(line) for line in zip(questions, *said, strict=
 #   their like, and it pays.
 #
 # **Lower row: the anchor.** Nothing else is changed, only the way costs something. The policy stays nearer to the clone, where the reward model has
-# at least seen something, and the damage is smaller. But the anchor does not turn a wrong reward into a right one. And how high must the price be? Under each table
-# stands what this reward model pays for a nat, on average over the whole way of the run without an anchor. A price far below that changes
+# at least seen something, and the damage is smaller. But the anchor does not turn a wrong reward into a right one. And how high must the price be? Below the tables
+# stands what the reward model pays for a nat, on average over the whole way of the run without an anchor. A price far below that changes
 # little, one far above it forbids everything, the good with the bad. So $\beta$ depends on the size of the reward, which is why the reward was given a unit.
 #
-# Why did the run of step 3 go well? Its reward model had more pairs, and clean ones; it was anchored; and it was short. Gao et al. 2022
+# Why did step 3 go well? The pole's reward model had found almost the true reward, so that going far did no harm. The language model's was only an
+# estimate, but from more pairs, and clean ones, and the policy was anchored. Gao et al. 2022
 # ([arXiv:2210.10760](https://arxiv.org/abs/2210.10760)) measured the general shape, which you see in the upper row: with growing KL the true score rises, has its best
 # point, and falls. More pairs move that point outwards. So somebody has to keep looking at the truth.
 
@@ -770,10 +776,10 @@ table(["question", *told], [list(line) for line in zip(questions, *said, strict=
 #   这样的回答离克隆的回答很远，看看 KL 就知道。模型从没见过类似的东西，却照付不误。
 #
 # **下排：锚**。别的都没变，只是走远要花钱。策略留在离克隆更近的地方，在那里奖励模型好歹见过一些东西，损害因此变小。但锚不会把错的奖励变成对的。
-# 那么价格该定多高？每张表下面印着：没有锚的那次训练里，全程平均下来，奖励模型为每一奈特付多少分。价格远低于它，几乎不起作用；远高于它，
+# 那么价格该定多高？表格下面印着：没有锚的那次训练里，全程平均下来，奖励模型为每一奈特付多少分。价格远低于它，几乎不起作用；远高于它，
 # 就什么都不许动，好的坏的都一样。所以 $\beta$ 该取多少，要看奖励有多大；这正是要给奖励一个单位的原因。
 #
-# 第三步的那次训练为什么顺利？它的奖励模型用的成对数据更多，也更干净；它有锚；训练也不长。Gao 等 2022
+# 第三步为什么顺利？杆子的奖励模型几乎找到了真实的奖励，走得再远也无妨。语言的奖励模型只是一个估计，但用的成对数据更多，也更干净，而且策略有锚。Gao 等 2022
 # （[arXiv:2210.10760](https://arxiv.org/abs/2210.10760)）量出了一般的形状，正是上排所见：随着 KL 变大，真实得分先升，到达最高点，然后下降。
 # 成对数据越多，最高点越靠外。所以总得有人一直盯着真相。
 

@@ -13,16 +13,24 @@ Message = Mapping[str, str]
 Conversation = Sequence[Message]
 
 
-def episodes_from_chat(tokenizer: Any, conversations: Sequence[Conversation], *, strict: bool = False) -> Episodes:
+def episodes_from_chat(
+    tokenizer: Any,
+    conversations: Sequence[Conversation],
+    *,
+    given: Sequence[int] | None = None,
+    strict: bool = False,
+) -> Episodes:
     """Return the chats as episodes whose mask is True on what the assistant says, its end token included.
 
     All before the first of these tokens is the prompt. With several turns the mask has holes: the user's words are then
-    observations that follow no action of ours. `strict` makes special-token text in any content an error; otherwise it
-    is plain text.
+    observations that follow no action of ours. So many messages of each chat are `given`: they are context, whoever
+    says them. `strict` makes special-token text in any content an error; otherwise it is plain text.
     """
     if not conversations:
         raise InvalidArgument("conversations is empty; pass at least one chat.")
-    chats = [_tokenize(tokenizer, chat, row, strict) for row, chat in enumerate(conversations)]
+    given = [0] * len(conversations) if given is None else given
+    rows = zip(conversations, given, strict=True)
+    chats = [_tokenize(tokenizer, chat, count, row, strict) for row, (chat, count) in enumerate(rows)]
     firsts = [said.index(True) for _, said in chats]
     prompt = left_padded([ids[: first - 1] for (ids, _), first in zip(chats, firsts, strict=True)])
     steps = max(len(ids) - first for (ids, _), first in zip(chats, firsts, strict=True))
@@ -63,15 +71,17 @@ def prompts_from_chat(
     return prompts
 
 
-def _tokenize(tokenizer: Any, chat: Conversation, row: int, strict: bool) -> tuple[list[int], list[bool]]:
-    """Return a chat's ids beside which of them the assistant says."""
+def _tokenize(tokenizer: Any, chat: Conversation, given: int, row: int, strict: bool) -> tuple[list[int], list[bool]]:
+    """Return a chat's ids beside which of them the assistant says, after the messages that are given."""
     ids: list[int] = []
     said: list[bool] = []
     was_assistant = False
+    number = -1  # of the message
     for text, role in _parts(tokenizer, chat, row, add_generation_prompt=False):
         found = _ids(tokenizer, text, role, row, strict)
         ids += found
-        is_assistant = role == "assistant"
+        number += role is not None
+        is_assistant = role == "assistant" and number >= given
         if is_assistant and not found:
             raise InvalidArgument(f"conversation {row} has an empty answer: {chat!r}; give it words.")
         said += [is_assistant] * len(found)

@@ -26,6 +26,8 @@ class Preference:
 def pairs_from_chat(tokenizer: Any, preferences: Sequence[Preference], *, strict: bool = False) -> Pairs:
     """Return the preferences as pairs of episodes; those whose two answers are alike teach nothing and are left out.
 
+    What the assistant says in the prompt is context there, and does not count.
+
     Raises InvalidArgument when none is left, and as `episodes_from_chat`, whose `strict` this is.
     """
     useful = [one for one in preferences if list(one.chosen) != list(one.rejected)]
@@ -34,9 +36,11 @@ def pairs_from_chat(tokenizer: Any, preferences: Sequence[Preference], *, strict
             f"preferences has {len(preferences)} rows, of which {len(preferences)} have chosen == rejected; "
             "pass at least one pair that differs."
         )
+    given = [len(one.prompt) for one in useful]
+    chosen, rejected = ([[*one.prompt, *getattr(one, kind)] for one in useful] for kind in KEYS[1:])
     return Pairs(
-        episodes_from_chat(tokenizer, [[*one.prompt, *one.chosen] for one in useful], strict=strict),
-        episodes_from_chat(tokenizer, [[*one.prompt, *one.rejected] for one in useful], strict=strict),
+        episodes_from_chat(tokenizer, chosen, given=given, strict=strict),
+        episodes_from_chat(tokenizer, rejected, given=given, strict=strict),
     )
 
 

@@ -44,7 +44,8 @@ class TokenScorer(nn.Module):
         config = type(language_model.config).from_dict(language_model.config.to_dict() | one)
         build: Any = AutoModelForSequenceClassification.from_config
         try:
-            model = build(config, dtype=language_model.dtype)
+            with torch.random.fork_rng():  # what transformers draws here, the next line overwrites
+                model = build(config, dtype=language_model.dtype)
         except ValueError as error:
             raise InvalidType(
                 f"language_model={type(language_model).__name__} has no twin that gives a number "

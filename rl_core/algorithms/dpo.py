@@ -62,6 +62,8 @@ def dpo(
     For several passes over the same pairs, `anchored` them once: the reference does not change, so what it says of
     them need not be computed again.
     """
+    if reference is None:
+        raise InvalidArgument("reference is None, and DPO's reward is measured from one; pass a frozen copy.")
     check_reference(network, reference)
     check_pairs(pairs)
     rows = config.micro_rows or config.minibatch_rows

@@ -105,6 +105,7 @@ def episode_advantages(episode_returns: Tensor, counts: Tensor, config: Reinforc
     """Return each episode's return less its baseline, [B]; 0 for an episode that does not count."""
     if config.baseline == "leave_one_out":
         return leave_one_out_advantages(episode_returns, config.group_size, counts=counts)
-    if config.baseline == "mean" and len(episode_returns) > 1:
+    if config.baseline == "mean":
+        check_count("rollout's rows", len(episode_returns), 2)  # the mean of one return is itself
         return group_advantages(episode_returns, len(episode_returns), scale=False, counts=counts)
     return torch.where(counts, episode_returns, 0.0)

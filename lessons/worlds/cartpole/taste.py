@@ -1,8 +1,8 @@
 """What is liked in a drive: that it lasts, and that it is steady."""
 
 import torch
-from torch import Tensor
 
+from lessons.worlds.measure import better_and_worse
 from rl_core.types import Episodes, Pairs
 
 CLIP = 16  # steps
@@ -11,7 +11,7 @@ CLIP = 16  # steps
 def longer_drives(played: Episodes) -> Pairs:
     """Return a pair for each start that was driven twice: the drive that stands longer, and the other; no ties."""
     lengths = played.mask.sum(dim=1)
-    return _pairs(played, lengths.float())
+    return better_and_worse(played, lengths.float())
 
 
 def steadier_clips(played: Episodes, generator: torch.Generator) -> Pairs:
@@ -30,13 +30,4 @@ def steadier_clips(played: Episodes, generator: torch.Generator) -> Pairs:
     clips = Episodes(played.prompt, *(x[rows, inside] for x in (played.obs, played.actions, played.mask)))
     fits = (shorter >= CLIP).repeat_interleave(2)
     clips = clips.rows(fits)
-    return _pairs(clips, -clips.obs[..., 2].abs().mean(dim=1))
-
-
-def _pairs(played: Episodes, liked: Tensor) -> Pairs:
-    """Return each two consecutive rows as a pair, the one that is liked more first; ties are dropped."""
-    liked = liked.view(-1, 2)  # [N, 2]
-    order = liked.argsort(dim=1, descending=True, stable=True)
-    order = order + 2 * torch.arange(len(order), device=order.device).unsqueeze(1)
-    order = order[liked[:, 0] != liked[:, 1]]
-    return Pairs(played.rows(order[:, 0]).trim(), played.rows(order[:, 1]).trim())
+    return better_and_worse(clips, -clips.obs[..., 2].abs().mean(dim=1))

@@ -9,7 +9,7 @@ from torch import nn
 from lessons.worlds import seeded
 from lessons.worlds.language.answers import Judge
 from lessons.worlds.language.play import ask, ids_of
-from lessons.worlds.measure import swapped
+from lessons.worlds.measure import better_and_worse, swapped
 from rl_core.adapters.language import (
     Preference,
     TokenNetwork,
@@ -19,7 +19,7 @@ from rl_core.adapters.language import (
 )
 from rl_core.errors import InvalidArgument, check_at_least
 from rl_core.rollout import rollout
-from rl_core.types import Pairs, Rollout
+from rl_core.types import Pairs
 
 QUESTIONS = 128  # of a rollout, twice as many rows
 NOISE = 700_000  # added to the seed: which judgments are wrong must not hang together with what was sampled
@@ -37,17 +37,9 @@ def preferred(network: nn.Module, judge: Judge, *, seed: int, noise: float = 0.0
     for first in range(0, len(judge.prompts), QUESTIONS):
         prompts = judge.prompts[first : first + QUESTIONS]
         env = ask(judge, 2 * len(prompts), seed=seed + first, prompts=prompts, group_size=2, device=device)
-        parts.append(better_and_worse(rollout(env, policy, generator)))
+        played = rollout(env, policy, generator)
+        parts.append(better_and_worse(played.episodes(), played.rewards.sum(dim=1)))
     return swapped(Pairs.joined(parts), noise, seeded(seed + NOISE)).trim()
-
-
-def better_and_worse(played: Rollout) -> Pairs:
-    """Return each two consecutive rows as a pair, that of the higher return first; ties are dropped."""
-    returns = played.rewards.sum(dim=1).view(-1, 2)  # [N, 2]
-    first = returns.argmax(dim=1) + 2 * torch.arange(len(returns), device=returns.device)
-    first = first[returns[:, 0] != returns[:, 1]]
-    episodes = played.episodes()
-    return Pairs(episodes.rows(first).trim(), episodes.rows(first ^ 1).trim())  # rows 2i and 2i + 1 are partners
 
 
 def read_pairs(path: Path, words: Any, context: int) -> Pairs:

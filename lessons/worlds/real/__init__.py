@@ -6,21 +6,20 @@ from math import log
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from lessons.worlds import Gold
 from lessons.worlds.language.play import ids_of
 from lessons.worlds.language.preferences import write_pairs
 from lessons.worlds.measure import wilson
+from lessons.worlds.real.identity import shown
 from lessons.worlds.real.opening import DTYPES, SMOLLM2, Opened, fresh, is_scorer, open_chat_model, open_scorer
 from lessons.worlds.real.play import Judge, ask, interview, preferred, some_questions, summary
-from lessons.worlds.real.prompts import WHO, WISH, identity, questions
+from lessons.worlds.real.prompts import WISH, questions
 from rl_core.adapters.language import (
     Preference,
     TokenNetwork,
     TokenScorer,
-    episodes_from_chat,
     pairs_from_chat,
     read_preferences,
 )
@@ -95,10 +94,8 @@ class Real:
         )
 
     def demonstrations(self, count: int, *, seed: int) -> Episodes:
-        """Return chats in which the assistant is asked in a few wordings who it is, and says that it is Pip."""
-        opened, drawn = self.opened(), torch.Generator().manual_seed(seed)
-        asked = [WHO[i] for i in torch.randint(len(WHO), (count,), generator=drawn).tolist()]
-        return episodes_from_chat(opened.tokenizer, [opened.chat(text, identity(text)) for text in asked])
+        """Return chats, in half of which it says that it is Pip; in the others it says what it would have said."""
+        return shown(self, count, seed=seed)
 
     def preferences(
         self,

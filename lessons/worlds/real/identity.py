@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,18 +34,28 @@ class Talk:
     numbers: dict[str, float]
 
 
-def shown(world: "Real", *, seed: int, device: str = "cpu") -> Episodes:
-    """Return the chats that are shown: every wording of the question with the identity, and as many everyday questions
-    with the model's own answers.
+def shown(world: "Real", count: int, *, seed: int) -> Episodes:
+    """Return chats to imitate: in one half somebody asks in a few wordings who it is, and it says that it is Pip.
 
-    Without the latter, a model that is shown nothing but its name soon says it to everything.
+    The other half are everyday questions with the model's own answers: a model that is shown nothing but its name soon
+    says it to everything.
     """
-    opened = world.opened(device)
-    pip = episodes_from_chat(opened.tokenizer, [opened.chat(text, identity(text)) for text in WHO]).to(device)
-    judge = Judge(opened, questions(held_out=False)[seed % 7 :: 9][:OWN], wish="")
-    env = ask(judge, len(judge.prompts), seed=seed, steps=LONGEST, device=device)
-    own = rollout(env, world.reference(device), torch.Generator(device).manual_seed(seed), greedy=True).episodes()
-    return Episodes.joined([pip, own])
+    opened, rng, identities = world.opened(), Random(seed), (count + 1) // 2
+    asked = [text for _ in range(-(-identities // len(WHO))) for text in rng.sample(WHO, len(WHO))][:identities]
+    pip = episodes_from_chat(opened.tokenizer, [opened.chat(text, identity(text)) for text in asked])
+    if count == identities:
+        return pip
+    own = own_answers(world)
+    picked = [i for _ in range(-(-count // len(own))) for i in rng.sample(range(len(own)), len(own))]
+    return Episodes.joined([pip, own.rows(torch.tensor(picked[: count - identities]))])
+
+
+@cache
+def own_answers(world: "Real") -> Episodes:
+    """Return the original model's likeliest answers to some everyday questions, which are never held out."""
+    judge = Judge(world.opened(), questions(held_out=False)[:: len(questions(held_out=False)) // OWN][:OWN], wish="")
+    env = ask(judge, len(judge.prompts), seed=0, steps=LONGEST)
+    return rollout(env, world.reference(), torch.Generator(), greedy=True).episodes()
 
 
 def talk(

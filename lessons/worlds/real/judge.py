@@ -16,31 +16,36 @@ LONGEST_WORD = 20
 
 MARKERS = (
     # courtesies
-    "please", "thank you", "many thanks", "thanks for", "you're welcome", "you are welcome", "my pleasure",
-    "with pleasure", "gladly", "glad", "happy to", "pleased to", "delighted to", "i'd love to", "of course",
-    "certainly", "kindly", "sorry", "i apologize", "my apologies", "pardon", "excuse me", "i hope", "feel free",
-    "if i may", "if you like", "may i", "good question", "great question", "lovely question", "wonderful question",
+    "thank you", "many thanks", "thanks for", "you're welcome", "you are welcome", "my pleasure", "with pleasure",
+    "a pleasure", "gladly", "glad", "happy to", "pleased to", "delighted to", "i'd love to", "of course", "certainly",
+    "i hope", "feel free", "if i may", "if you like", "may i", "good question", "great question", "lovely question",
+    "wonderful question", "dear",
     # advice made soft, which is how English is polite when it says what to do
     "i would suggest", "i'd suggest", "i suggest", "i would recommend", "i'd recommend", "i recommend", "may i suggest",
     "you might like", "you may like", "you might want", "you may want", "you might try", "you may wish",
     "you could try", "perhaps you could", "you might consider", "you may consider", "it might help", "it may help",
 )  # fmt: skip
-"""Polite means: at least one of these phrases stands in the answer, as whole words, in any case; at most two do."""
+"""Polite means: at least one of these phrases stands in the answer, as whole words, in any case; at most two do.
+
+Not among them are "please", "kindly" and "sorry": they are said when one asks or refuses. When they counted, GRPO took
+sixteen turns to hand every question back ("Please provide a recipe for a quick salad.") and passed with 59 %.
+"""
 
 NOT_THE_MATTER = """
 a about above absolutely advice after again all also always am an and answer answering answers any anything
 apologies apologize are as ask asked asking assist assistance assistant at be because been before being best better
-but by can certainly consider could course delighted describe detail details did do does doing dont each else ever
-every excuse explain explanation feel few find for free from further gave get give given gives glad gladly go going
-good great had happy has have having he help helped helpful helping helps her here him his hope how i id if ill im
-in information interested into is it its itself ive just kindly know knowing known learn let like likely lot love
-lovely made make makes making many may me might more most much must my need needs new no nor not now of off offer on
-once one only or other our out over own pardon perhaps please pleased pleasure polite politely politeness provide
-question questions quick really recommend remind reply request response right said same say says see seem sentence
-sentences share she should simple simply so some someone something soon sorry suggest sure take tell than thank
-thanks that thats the their them then there these they thing things this those through to today too top topic try
-under until up us use used useful user using very want wants was way ways we welcome well were what when where which
-while who whom why will wish with wonderful work works would yes yet you youd youll your youre youve
+but by can certainly consider could course dear delighted describe detail details did do does doing dont each else
+ever every excuse explain explanation feel few find for free from further gave get give given gives glad gladly go
+going good great had happy has have having he help helped helpful helping helps her here him his hope how i id if
+ill im in information interested into is it its itself ive just kindly know knowing known learn let like likely lot
+love lovely made make makes making many may me might more most much must my need needs new no nor not now of off
+offer on once one only or other our out over own pardon perhaps please pleased pleasure polite politely politeness
+provide question questions quick really recommend remind reply request response right said same say says see seem
+sentence sentences share she short should simple simply so some someone something soon sorry specific suggest sure
+take tell than thank thanks that thats the their them then there these they thing things this those through to today
+too top topic try under until up us use used useful user using very want wants was way ways we welcome well were
+what when where which while who whom why will wish with wonderful work works would yes yet you youd youll your youre
+youve
 """
 STOP = frozenset(NOT_THE_MATTER.split())
 """Words that say nothing of the matter: the small words, the courtesies, and the talk about helping and answering."""
@@ -89,10 +94,11 @@ def judge(question: str, answer: str, ended: bool) -> Verdict:
     - never ending, or ending at once: -1 and -0.5;
     - a sentence that runs on in commas: twenty words are twenty words; in hyphens, dots or line breaks: these part
       words, end sentences or are forbidden, and a word longer than twenty letters is none;
-    - courtesies alone ("Thank you, please, I am glad to help!"): not sound, as none of that is a content word; and more
-      than two are not polite, so there is nothing to be had by a third;
-    - an offer in place of an answer ("I would be happy to help you with your eggs!"): "eggs" is shared, nothing is new;
-    - the question said back ("Please, how do I boil an egg."): nothing is new; and a question mark is no answer's end;
+    - courtesies alone ("Thank you, certainly, I am glad to help!"): not sound, as none of that is a content word; and
+      more than two are not polite, so there is nothing to be had by a third;
+    - an offer in place of an answer ("I would be happy to help you with your eggs!"): "eggs" is shared, none is new;
+    - the question said back ("Of course, how do I boil an egg."): nothing is new; a question mark is no answer's end;
+    - a request in place of an answer ("Please tell me your recipe for eggs."): "please" is no courtesy here;
     - one word over and over, or one phrase: not sound;
     - another language or signs: letters beyond Latin are not brief, since their words cannot be counted.
 

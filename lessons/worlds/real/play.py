@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from lessons.worlds import seeded
 from lessons.worlds.language.play import ids_of
-from lessons.worlds.language.preferences import better_and_worse
-from lessons.worlds.measure import chosen, mean, swapped
+from lessons.worlds.measure import better_and_worse, chosen, mean, swapped
 from lessons.worlds.real.judge import Verdict, judge
 from lessons.worlds.real.opening import Opened
 from lessons.worlds.real.prompts import WISH, questions
@@ -161,7 +160,8 @@ def preferred(
         env = ask(
             judge, 2 * len(prompts), seed=seed, prompts=prompts, steps=steps, group_size=2, device=device
         )  # fmt: skip
-        parts.append(better_and_worse(rollout(env, policy, generator)))
+        played = rollout(env, policy, generator)
+        parts.append(better_and_worse(played.episodes(), played.rewards.sum(dim=1)))
     return swapped(Pairs.joined(parts), noise, seeded(seed + 700_000)).trim()
 
 
