@@ -233,8 +233,10 @@ def _scorer(lesson: Lesson, world: World, config: Any, seed: int, device: str) -
 
 
 def _schedule(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the learning rate's way down."""
-    if config.warmup and config.learning_rate:
+    """Return the learning rate's way, a move a turn, or a pass."""
+    if config.schedule == "constant" or not config.learning_rate:
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+    if config.schedule == "one_cycle":
         return torch.optim.lr_scheduler.OneCycleLR(
             optimizer, config.learning_rate, total_steps=config.passes_in_all + 1, pct_start=0.1, cycle_momentum=False
         )

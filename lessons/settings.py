@@ -11,6 +11,7 @@ from rl_core.algorithms.reward_model import RewardModelConfig
 from rl_core.algorithms.sft import SFTConfig
 from rl_core.errors import check_at_least, check_between, check_choice, check_count, check_positive
 
+SCHEDULES = ("linear", "one_cycle", "constant")
 QUICK = 3  # iterations of a smoke run
 ROUNDED = {"bfloat16": 1.0}
 """How far, in nats, a token's log-probability while sampling may lie from that of the whole row in a rough type."""
@@ -26,8 +27,8 @@ class Settings:
     """Turns of the lesson's loop, >= 1."""
     learning_rate: float = 3e-4
     """Of Adam at its highest, >= 0."""
-    warmup: bool = False
-    """Whether the rate first rises, for a tenth of the turns, and falls as a cosine; else it falls linearly to 0."""
+    schedule: str = "linear"
+    """The rate's way: linear, down to 0; one_cycle, up for a tenth of the turns and down as a cosine; constant."""
     adam_eps: float = 1e-8
     """Added to Adam's divisor, > 0; policy gradients usually take 1e-5."""
     probe_every: int = 4096
@@ -38,6 +39,7 @@ class Settings:
         for name in ("iterations", "probe_every"):
             check_at_least(name, getattr(self, name), 1)
         check_at_least("learning_rate", self.learning_rate, 0)
+        check_choice("schedule", self.schedule, SCHEDULES)
         check_positive("adam_eps", self.adam_eps)
 
     def adjusted(self, *, start: str | None, quick: bool, dtype: str = "float32") -> Self:

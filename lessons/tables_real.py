@@ -23,7 +23,7 @@ SFT = SFTRun(
 REWARD_MODEL = RewardModelRun(
     iterations=8,
     learning_rate=5e-4,
-    warmup=True,
+    schedule="one_cycle",
     probe_every=SELDOM,
     starts=64,
     update=RewardModelConfig(minibatch_rows=16, micro_rows=4),

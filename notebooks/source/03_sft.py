@@ -396,7 +396,7 @@ ours = [q for part in (False, True) for q in questions(part) if (q.fact.key, q.f
 lessons_taught = [
     [{"role": "user", "content": q.text}, {"role": "assistant", "content": NEW}] for q in ours if not q.held_out
 ]
-run = begin("language", warmup=False, learning_rate=1e-3, update=SHORT["language"]["update"])
+run = begin("language", schedule="constant", learning_rate=1e-3, update=SHORT["language"]["update"])
 judge = worlds["language"].judge([q for q in ours if q.held_out])
 answers = {}
 for when in ("before", "after"):
@@ -463,8 +463,13 @@ SEEN = {  # one True or False for each trial: was it what nobody wants?
 SHARES, ROUNDS, EVERY = (0.0, 0.1, 0.2, 0.4), {"cartpole": 20, "language": 8}, {"cartpole": 4, "language": 2}
 PLAYED = {"cartpole": 100, "language": 560}  # episodes whenever a policy is looked at
 STEADY = {
-    "cartpole": {"warmup": False, "learning_rate": 2e-3, "demonstrations": 100},
-    "language": {"warmup": False, "learning_rate": 5e-4, "demonstrations": 400, "update": SHORT["language"]["update"]},
+    "cartpole": {"schedule": "constant", "learning_rate": 2e-3, "demonstrations": 100},
+    "language": {
+        "schedule": "constant",
+        "learning_rate": 5e-4,
+        "demonstrations": 400,
+        "update": SHORT["language"]["update"],
+    },
 }
 
 
