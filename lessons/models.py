@@ -1,10 +1,10 @@
 """The models that ship with the worlds, made again: `python -m lessons.models`, or with some of their names.
 
-Each is a run of SFT as `lessons.sft` makes it, without the report; made.json beside a model says how it was made.
+Each is a run of SFT as `lessons.sft` makes it, the language model's longer; made.json beside a model says how it was made.
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from lessons.worlds import load
 from rl_core.errors import RLCoreError, check_choice
 
 WORLDS = Path(__file__).parent / "worlds"
+ITERATIONS = {"language": 30}  # for twice the lesson's time it is a little more often right
 FOLDERS = {"language": "language/models/sft", "cartpole": "cartpole/models/clone", "sums": "sums/models/sft"}
 
 
@@ -26,6 +27,7 @@ def make(name: str, folder: Path, *, seed: int = 0) -> dict[str, Any]:
     writable(folder)
     world = load(name)
     config = LESSON.settings[world.settings]
+    config = replace(config, iterations=ITERATIONS.get(name, config.iterations))
     run = Run.start(LESSON, world, config, seed=seed, device="cpu")
     progress = tqdm(LESSON.train(run), total=config.iterations, desc=f"SFT, {world.title}")
     for record in progress:

@@ -32,7 +32,7 @@ SFT = {
     ),
     "language": SFTRun(
         start="base",
-        iterations=30,
+        iterations=16,
         learning_rate=1e-3,
         schedule="one_cycle",
         probe_every=65536,
