@@ -62,11 +62,11 @@ REWARD_MODEL = {
     ),
     "language": RewardModelRun(
         iterations=10,
-        learning_rate=5e-4,
+        learning_rate=1e-3,
         schedule="one_cycle",
         probe_every=16384,
         starts=512,
-        update=RewardModelConfig(minibatch_rows=32),
+        update=RewardModelConfig(minibatch_rows=16),
     ),
     "real": real.REWARD_MODEL,
 }
@@ -163,9 +163,11 @@ REINFORCE = {
 RLHF = {
     "cartpole": RLHFRun(sft=SFT["cartpole"], reward_model=REWARD_MODEL["cartpole"], ppo=PPO["cartpole"]),
     "language": RLHFRun(
-        sft=replace(SFT["language"], iterations=8),
+        sft=replace(SFT["language"], iterations=6),
         reward_model=REWARD_MODEL["language"],
-        ppo=replace(PPO["language"], iterations=32, update=replace(PPO["language"].update, beta=0.2)),
+        ppo=replace(
+            PPO["language"], iterations=32, learning_rate=5e-4, update=replace(PPO["language"].update, beta=0.2)
+        ),
     ),
     "real": real.RLHF,
 }
