@@ -145,27 +145,30 @@ def measure_all(todo: Sequence[Task], options: Options) -> Iterable[Result]:
 
 
 def main() -> None:
-    """Run everything, store it after each run, and put the tables into the README."""
+    """Run everything, store each result as it comes, and put the tables into the README."""
     options = tyro.cli(Options, description=__doc__)
     names = list(dict.fromkeys(task.name for task in tasks()))
     for name in options.only:
         check_choice("only", name, names)
     asked = options.only or tuple(names)
     began = time.perf_counter()
-    kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {"made": {}, "results": []}
-    results = [result for result in kept["results"] if result["name"] not in asked]
+    stored = (
+        json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {"made": {}, "results": []}
+    )
+    stored["results"] = [result for result in stored["results"] if result["name"] not in asked]
+    in_force = {name: asdict(config) for name, config in settings(asked).items()}
     for result in measure_all([task for task in tasks() if task.name in asked], options):
-        results.append(result)
-    results.sort(key=lambda r: (names.index(r["name"]), not r["learns"], r["seed"]))
-    making = {
-        "command": " ".join(["python -m benchmarks.learning", *sys.argv[1:]]),
-        "device": options.device,
-        "machine": machine() | {"threads": 1, "runs at a time": options.jobs},
-        "seconds": round(time.perf_counter() - began),
-    }
-    made = {name: making | {"config": asdict(config)} for name, config in settings(asked).items()}
-    stored = {"made": kept["made"] | made, "results": results}
-    options.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+        stored["results"] = sorted(
+            [*stored["results"], result], key=lambda r: (names.index(r["name"]), not r["learns"], r["seed"])
+        )
+        stored["made"][result["name"]] = {
+            "command": " ".join(["python -m benchmarks.learning", *sys.argv[1:]]),
+            "device": options.device,
+            "machine": machine() | {"threads": 1, "runs at a time": options.jobs},
+            "seconds": round(time.perf_counter() - began),
+            "config": in_force[result["name"]],
+        }
+        options.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     if options.out == STORED:
         for path in pages(ROOT, stored):
             print(path)

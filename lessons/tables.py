@@ -58,7 +58,7 @@ REWARD_MODEL = {
         schedule="one_cycle",
         probe_every=131072,
         starts=400,
-        update=RewardModelConfig(minibatch_rows=64),
+        update=RewardModelConfig(minibatch_rows=32),
     ),
     "language": RewardModelRun(
         iterations=10,
