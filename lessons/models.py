@@ -1,6 +1,7 @@
 """The models that ship with the worlds, made again: `python -m lessons.models`, or with some of their names.
 
-Each is a run of SFT as `lessons.sft` makes it, the language model's longer; made.json beside a model says how it was made.
+Each is a run of SFT as `lessons.sft` makes it, the language model's longer; made.json beside a model says how it was
+made.
 """
 
 import json
