@@ -26,6 +26,13 @@ ROWS = {
     "words": "words",
     "kl": "KL to the original, nats per answer",
 }
+TALKED = (
+    ("says the name", "name_before", "name_after"),
+    ("… to wordings never shown", None, "name_after_unseen"),
+    ("… to other questions", None, "name_elsewhere"),
+    ("other answers, word for word as before", None, "same_answer"),
+    ("… in their first five words", None, "same_first_words"),
+)
 
 
 @dataclass(frozen=True)
@@ -72,14 +79,17 @@ def talk_table(talked: Talk) -> Table:
     table = Table("", "before", "after", show_lines=True)
     for row in talked.who:
         table.add_row(*(text.replace("\n", "⏎") for text in row))
-    numbers = talked.numbers
-    table.add_row("says the name", f"{numbers['name_before']:.0%}", f"{numbers['name_after']:.0%}")
-    table.add_row("… to wordings never shown", "", f"{numbers['name_after_unseen']:.0%}")
-    table.add_row("… to other questions", "", f"{numbers['name_elsewhere']:.0%}")
-    table.add_row("other answers, word for word as before", "", f"{numbers['same_answer']:.0%}")
-    table.add_row("… in their first five words", "", f"{numbers['same_first_words']:.0%}")
-    table.add_row("KL on other questions, nats per token", "", f"{numbers['kl_per_token']:.3f}")
+    for row in talk_rows(talked.numbers):
+        table.add_row(*row)
     return table
+
+
+def talk_rows(numbers: Mapping[str, float]) -> list[tuple[str, str, str]]:
+    """Return what became of the name and of the other answers: in words, before, after."""
+    rows = [
+        (words, f"{numbers[before]:.0%}" if before else "", f"{numbers[after]:.0%}") for words, before, after in TALKED
+    ]
+    return [*rows, ("KL on other questions, nats per token", "", f"{numbers['kl_per_token']:.3f}")]
 
 
 def truth_table(world: Real, stages: Mapping[str, Stage]) -> Table:
@@ -94,8 +104,25 @@ def cell(world: Real, gold: Mapping[str, float], key: str) -> str:
     """Return one number for people: a share with its interval, anything else as it is."""
     if key not in world.shares:
         return f"{gold[key]:.2f}"
-    low, high = wilson(gold[key], int(gold[world.trials]))
-    return f"{gold[key]:.1%} [{low:.1%}, {high:.1%}]"
+    return told(gold[key], wilson(gold[key], int(gold[world.trials])))
+
+
+def told(value: float, interval: Sequence[float] | None) -> str:
+    """Return a share with its interval in percent, or another number as it is."""
+    return f"{value:.2f}" if interval is None else f"{value:.0%} [{interval[0]:.0%}, {interval[1]:.0%}]"
+
+
+def in_markdown(summary: Mapping[str, Any]) -> str:
+    """Return the stored truth of each stage side by side, for a page."""
+    stages = summary["before_and_after"]
+    lines = [line(["", *stages]), "|---|" + "---:|" * len(stages)]
+    for key, words in ROWS.items():
+        cells = (told(gold[key], summary["intervals"][name].get(key)) for name, gold in stages.items())
+        lines.append(line([words.strip(), *cells]))
+    minutes = (f"{summary['seconds_of'][name] / 60:.1f}" for name in stages)
+    lines += [line(["minutes, learning and looking", *minutes]), ""]
+    lines += [line(["SFT on one identity", "before", "after"]), "|---|---:|---:|"]
+    return "\n".join([*lines, *(line(row) for row in talk_rows(summary["identity"]))])
 
 
 def samples(world: Real, talked: Talk, stages: Mapping[str, Stage]) -> str:
