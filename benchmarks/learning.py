@@ -18,7 +18,8 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from benchmarks.table import pages
+from benchmarks import table
+from benchmarks.table import LEARNING
 from lessons import best_of_n
 from lessons.options import TRUTH_SEED, machine
 from lessons.options import Options as BestOptions
@@ -28,8 +29,6 @@ from lessons.side_by_side import LESSONS
 from lessons.worlds import load
 from rl_core.errors import check_choice
 
-STORED = Path(__file__).with_name("learning.json")
-ROOT = Path(__file__).parent.parent
 SEEDS = range(5)
 VARIANTS: dict[str, dict[str, Any]] = {"scratch": {"start": "scratch"}, "noisy": {"noise": 0.2}}
 Result = dict[str, Any]
@@ -57,7 +56,7 @@ class Task:
 class Options:
     """What to run."""
 
-    out: Path = STORED
+    out: Path = LEARNING
     """File of results."""
     only: tuple[str, ...] = ()
     """Names such as "ppo cartpole scratch"; the stored results of the others are kept; none given: all."""
@@ -169,9 +168,8 @@ def main() -> None:
             "config": in_force[result["name"]],
         }
         options.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-    if options.out == STORED:
-        for path in pages(ROOT, stored):
-            print(path)
+    if options.out == LEARNING:
+        table.main()
 
 
 def settings(names: Sequence[str]) -> dict[str, Any]:

@@ -1,15 +1,21 @@
 """The README's tables, from the stored results."""
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from lessons.real_report import in_markdown
+
 Result = dict[str, Any]
+ROOT = Path(__file__).parent.parent
+LEARNING, REAL = Path(__file__).with_name("learning.json"), Path(__file__).parent / "real" / "summary.json"
 PAGES = ("README.md", "README.zh.md")
-BEGIN, END = "<!-- results: made by python -m benchmarks.learning -->", "<!-- end of results -->"
+BLOCK = "<!-- {name}: made by {command} -->\n{text}\n<!-- end of {name} -->"
+MADE_BY = {"results": "python -m benchmarks.learning", "real": "python -m lessons.real --out benchmarks/real"}
 
 
 def percent(value: float) -> str:
@@ -179,15 +185,26 @@ def line(row: Row, learnt: list[Result], control: list[Result]) -> str:
     return f"| {row.name} | {row.bar} | {middle} | {spread}{f', {missing} never' if missing else ''} | {idle} |"
 
 
-def readme_with_table(text: str, stored: dict[str, Any]) -> str:
-    """Return the README with its table made anew."""
-    block = f"{BEGIN}\n{table(stored)}\n{END}"
-    return re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: block, text, flags=re.DOTALL)
+def with_table(text: str, name: str, rows: str) -> str:
+    """Return the page with the table of that name made anew."""
+    block = BLOCK.format(name=name, command=MADE_BY[name], text=rows)
+    begin, end = block.split("\n", 1)[0], block.rsplit("\n", 1)[1]
+    return re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: block, text, flags=re.DOTALL)
 
 
-def pages(root: Path, stored: dict[str, Any]) -> Iterator[Path]:
-    """Yield each README after its table was made anew."""
+def renewed(text: str) -> str:
+    """Return a README with all of its tables made anew from what is stored."""
+    text = with_table(text, "results", table(json.loads(LEARNING.read_text(encoding="utf-8"))))
+    return with_table(text, "real", in_markdown(json.loads(REAL.read_text(encoding="utf-8"))))
+
+
+def main() -> None:
+    """Put the tables into the READMEs: `python -m benchmarks.table`."""
     for page in PAGES:
-        path = root / page
-        path.write_text(readme_with_table(path.read_text(encoding="utf-8"), stored), encoding="utf-8")
-        yield path
+        path = ROOT / page
+        path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
