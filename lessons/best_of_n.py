@@ -6,29 +6,30 @@ The baseline that any training has to beat: play n episodes from each start, and
 import json
 import time
 from dataclasses import asdict
-from math import log
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from lessons.options import TRUTH_SEED, Options, machine, plainly, use_machine, worlds_run, writable
+from lessons.run import saved_scorer
 from lessons.settings import BestOfNRun
 from lessons.tables import BEST_OF_N
-from rl_core.errors import RLCoreError
+from lessons.worlds.measure import most_kl_of_best
+from rl_core.errors import InvalidArgument, RLCoreError
 
 
 def run(name: str, config: BestOfNRun, options: Options) -> dict[str, Any]:
     """Return the truth about the policy itself, and about the best of its n, by the reward model or the world."""
     world = options.load(name)
     network = world.network(config.start, seed=options.seed, device=options.device, critic=False)
-    scorer = None if config.scorer is None else world.scorer(config.scorer, seed=options.seed, device=options.device)
+    scorer = None if config.scorer is None else saved_scorer(world, config.scorer, options.device)
     asked: dict[str, Any] = {"seed": TRUTH_SEED + options.seed, "device": options.device, "quick": options.quick}
     began = time.perf_counter()
     return {
         "before": world.gold(network, **asked),
         "after": world.gold(network, **asked, best_of=config.n, scorer=scorer),
-        "most_kl": log(config.n) - (config.n - 1) / config.n,
+        "most_kl": most_kl_of_best(config.n),
         "seconds": time.perf_counter() - began,
     }
 
@@ -37,10 +38,12 @@ def main() -> None:
     """Run from the command line."""
     try:
         options, configs = worlds_run(Options, BEST_OF_N, None, description=__doc__ or "")
+        if options.resume is not None:
+            raise InvalidArgument(f"resume={str(options.resume)!r}: nothing is trained here; leave it out.")
         use_machine(options.device, options.threads)
         summary: dict[str, Any] = {"algorithm": "best_of_n", "seed": options.seed, "machine": machine(), "worlds": {}}
         for name, config in configs.items():
-            config = config.adjusted(start=options.start, quick=options.quick, dtype=options.dtype)
+            config = config.adjusted(start=options.start, quick=options.quick, dtype=options.dtype_of(name))
             found = run(name, config, options) | {"config": asdict(config)}
             summary["worlds"][name] = found
             Console(highlight=False).print(compared(found, config.n))

@@ -4,39 +4,64 @@ import copy
 import time
 from collections.abc import Iterator
 
+from torch import nn
+
 from lessons.drive import main
-from lessons.pairs import pairs_of_turn
+from lessons.pairs import of_kinds, pairs_of_turn
 from lessons.run import Lesson, Record, Run
 from lessons.tables import DPO
-from rl_core.algorithms.dpo import anchored, dpo
+from lessons.worlds import Gold
+from rl_core.algorithms.dpo import anchored, dpo, implicit_accuracy
 from rl_core.algorithms.step import mean_metrics
-from rl_core.types import Metrics, Pairs
+from rl_core.types import AnchoredPairs, Metrics
 
 ROWS = 64  # pairs that the reference reads at a time, where memory sets no limit
 
 
 def train(run: Run) -> Iterator[Record]:
-    """Return the records of a run's iterations, one as each is done: some passes over a round of fresh pairs."""
+    """Return the records of a run's iterations, one as each is done: some passes over a round of fresh pairs.
+
+    Pairs from a file are the same in every round, and so is what the reference at the start says of them.
+    """
+    is_fixed = run.config.preferences is not None and run.config.anchor == "start"
+    pairs: AnchoredPairs | None = None
     while run.iteration < run.config.iterations:
         began = time.perf_counter()
-        writer = run.network if run.config.writer == "policy" else run.reference
-        metrics = round_of(run, pairs_of_turn(run, writer))
-        yield run.record(metrics, time.perf_counter() - began)
+        reference = run.reference if run.config.anchor == "start" else copy.deepcopy(run.network)
+        if pairs is None or not is_fixed:
+            writer = run.network if run.config.writer == "policy" else run.reference
+            fresh = pairs_of_turn(run, writer)
+            pairs = anchored(reference, fresh, rows=rows_of(run)) if len(fresh) else None
+        yield run.record(passes_over(run, reference, pairs), time.perf_counter() - began)
 
 
-def round_of(run: Run, pairs: Pairs) -> Metrics:
+def passes_over(run: Run, reference: nn.Module, pairs: AnchoredPairs | None) -> Metrics:
     """Return the metrics of some passes over the pairs; where all episodes were equally good there is none to learn."""
-    reference = run.reference if run.config.anchor == "start" else copy.deepcopy(run.network)
-    known = anchored(reference, pairs, rows=run.config.update.micro_rows or ROWS) if len(pairs) else pairs
     passes = [{"pairs": 0.0, "steps": 0.0}]
     for _ in range(run.config.passes):
-        if len(pairs):
-            passes.append(dpo(run.network, reference, run.optimizer, known, run.config.update, run.generator))
+        if pairs is not None:
+            passes.append(dpo(run.network, reference, run.optimizer, pairs, run.config.update, run.generator))
         run.schedule.step()
     return mean_metrics(passes[1:] or passes)
 
 
-LESSON = Lesson("dpo", DPO, train)
+def held_out(run: Run, seed: int, quick: bool) -> Gold:
+    """Return how often the policy's own reward prefers the better of two episodes that its reference played."""
+    starts = run.judged(quick=quick)
+    kinds = run.world.preferences(run.reference, starts, seed=seed, held_out=True, device=run.device)
+    pairs = of_kinds(run, kinds)
+    if not len(pairs):
+        return {}
+    known = anchored(run.reference, pairs, rows=rows_of(run))
+    return {"implicit_accuracy": implicit_accuracy(run.network, known, rows=rows_of(run)), "pairs": float(len(pairs))}
+
+
+def rows_of(run: Run) -> int:
+    """Return how many pairs are read at a time."""
+    return run.config.update.micro_rows or ROWS
+
+
+LESSON = Lesson("dpo", DPO, train, anchored=True, aside=held_out)
 
 if __name__ == "__main__":
     main(LESSON, __doc__)

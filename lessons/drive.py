@@ -25,7 +25,7 @@ def main(lesson: Lesson, description: str | None, *, worlds: Sequence[str] | Non
     try:
         options, configs = worlds_run(Options, lesson.settings, worlds, description=description or "")
         configs = {
-            name: c.adjusted(start=options.start, quick=options.quick, dtype=options.dtype)
+            name: c.adjusted(start=options.start, quick=options.quick, dtype=options.dtype_of(name))
             for name, c in configs.items()
         }
         resumed = options.resume is not None
@@ -52,7 +52,15 @@ def drive(
     began = time.perf_counter()
     begin = lesson.start or Run.start
     runs = [
-        begin(lesson, options.load(name), config, seed=options.seed, device=options.device, folder=folder / name)
+        begin(
+            lesson,
+            options.load(name),
+            config,
+            seed=options.seed,
+            device=options.device,
+            folder=folder / name,
+            quick=options.quick,
+        )
         for name, config in configs.items()
     ]
     if not resumed:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 import tyro
 
-from lessons.worlds import ALL, World, load
+from lessons.worlds import ALL, WITH_MODEL, World, load
 from rl_core.errors import InvalidArgument, RLCoreError, check_at_least
 
 TRUTH_SEED = 10_000
@@ -48,6 +48,10 @@ class Options:
         """Return the world of that name, with the model that was asked for."""
         return load(name, model=self.model, dtype=self.dtype, lora=self.lora)
 
+    def dtype_of(self, name: str) -> str:
+        """Return the type of that world's weights: --dtype is a real model's."""
+        return self.dtype if self.model is not None and name in WITH_MODEL else "float32"
+
 
 def worlds_run(
     options: type[Options], table: Mapping[str, Any], worlds: Sequence[str] | None, *, description: str
@@ -68,6 +72,10 @@ def worlds_run(
     if worlds is None:
         own = make_dataclass("World", [("world", Literal[known])])  # type: ignore[valid-type]
         _, given = tyro.cli(own, args=given, return_unknown_args=True, add_help=False)
+    if chosen.model is not None and not set(names) & set(WITH_MODEL):
+        raise InvalidArgument(
+            f"model={chosen.model!r}: the world {names[0]} has none to choose; pass --world language."
+        )
     columns = {name: load(name, model=chosen.model, dtype=chosen.dtype, lora=chosen.lora).settings for name in names}
     configs = [(name, type(table[key]), field(default=table[key])) for name, key in columns.items()]
     command = make_dataclass("Command", configs, bases=(options,), frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from lessons import ppo, reward_model, sft
 from lessons.drive import main
+from lessons.options import TRUTH_SEED
 from lessons.run import Lesson, Record, Run
 from lessons.settings import RLHFRun
 from lessons.tables import RLHF
@@ -30,28 +31,39 @@ class Stages:
     seed: int
     device: str
     folder: Path
+    quick: bool
     now: Run = field(init=False)
     number: int = 0
     before: list[int | float] = field(default_factory=lambda: [0, 0, 0.0])  # iterations, steps, seconds of those done
     golds: dict[str, Gold] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, lesson: Lesson, world: World, config: RLHFRun, *, seed: int, device: str, folder: Path) -> "Stages":
-        """Return a run that has not begun; what its steps make goes into the folder."""
-        stages = cls(lesson, world, config, seed, device, folder)
+    def start(
+        cls,
+        lesson: Lesson,
+        world: World,
+        config: RLHFRun,
+        *,
+        seed: int,
+        device: str,
+        folder: Path,
+        quick: bool = False,
+    ) -> "Stages":
+        """Return a run that has not begun; what its steps make goes into the folder, after a look, `quick` or not."""
+        stages = cls(lesson, world, config, seed, device, folder, quick)
         stages.enter(0)
         return stages
 
     def enter(self, number: int) -> None:
         """Nothing; that step is the one under way, at its beginning."""
         clone, taste = str(self.folder / "sft"), str(self.folder / "reward_model")
-        configs = (
-            self.config.sft,
-            replace(self.config.reward_model, start=clone),
-            replace(self.config.ppo, start=clone, scorer=taste),
-        )
+        links: tuple[dict[str, str], ...] = ({}, {"start": clone}, {"start": clone, "scorer": taste})
+        config = (self.config.sft, self.config.reward_model, self.config.ppo)[number]
         self.number = number
-        self.now = Run.start(STEPS[number], self.world, configs[number], seed=self.seed, device=self.device)
+        self.now = Run.start(
+            STEPS[number], self.world, replace(config, **links[number]), seed=self.seed, device=self.device
+        )
+        self.now.config = config  # a checkpoint must not depend on where the folder lies
 
     def leave(self, gold: Gold) -> None:
         """Nothing; what the step under way has made is in the folder, and the next one is under way."""
@@ -125,7 +137,7 @@ def train(run: Stages) -> Iterator[Record]:
             yield record | {"iteration": run.iteration, "steps": run.steps, "seconds": run.seconds}
         if run.number + 1 == len(STEPS):
             return
-        run.leave(run.truth(seed=run.seed))
+        run.leave(run.truth(seed=TRUTH_SEED + run.seed, quick=run.quick))
 
 
 LESSON = Lesson("rlhf", RLHF, train, start=Stages.start)

@@ -12,12 +12,12 @@ from lessons.settings import PlayedRun, Settings
 from lessons.worlds import Gold, World
 from rl_core import checkpoint
 from rl_core.algorithms.reward_model import accuracy
+from rl_core.errors import InvalidArgument
 from rl_core.interfaces import Env
 from rl_core.losses.reward_model import ranking_accuracy
 from rl_core.types import Metrics, Pairs
 
 RECENT = 100  # finished episodes that the running means look back on
-JUDGED = 1000  # starts whose pairs a reward model is tried on; a tenth for a quick look
 
 Record = dict[str, float | int | str | None]
 
@@ -33,6 +33,10 @@ class Lesson:
     """Whether the policy learns values beside its actions."""
     scores: bool = False
     """Whether a reward model is trained, and not the policy."""
+    anchored: bool = False
+    """Whether it needs a reference even from scratch: the policy as it was drawn."""
+    aside: Callable[[Any, int, bool], Gold] | None = None
+    """What else is to be known of a run, from a seed and whether to be quick, beside the world's truth."""
     start: Callable[..., Any] | None = None
     """How a run of it begins, where it is no single `Run`."""
 
@@ -63,9 +67,17 @@ class Run:
 
     @classmethod
     def start(
-        cls, lesson: Lesson, world: World, config: Settings, *, seed: int, device: str, folder: Path | None = None
+        cls,
+        lesson: Lesson,
+        world: World,
+        config: Settings,
+        *,
+        seed: int,
+        device: str,
+        folder: Path | None = None,
+        quick: bool = False,
     ) -> "Run":
-        """Return a run that has not begun; it needs no folder."""
+        """Return a run that has not begun; it needs no folder, and looks at nothing on its way."""
         network = world.network(config.start, seed=seed, device=device, critic=lesson.critic)
         scorer = _scorer(lesson, world, config, seed, device)
         learner = scorer if lesson.scores and scorer is not None else network
@@ -79,7 +91,9 @@ class Run:
             device=device,
             network=network,
             # From scratch there is nothing to stay close to.
-            reference=None if config.start == "scratch" else frozen(world, config.start, seed=seed, device=device),
+            reference=frozen(world, config.start, seed=seed, device=device)
+            if config.start != "scratch" or lesson.anchored
+            else None,
             scorer=scorer,
             env=_env(lesson, world, config, seed, device),
             optimizer=optimizer,
@@ -93,7 +107,7 @@ class Run:
         return self
 
     def fresh_seed(self) -> int:
-        """Return a seed for the data of the next turn, which no other turn or run has."""
+        """Return a seed for the data of the next turn: another one for each of a thousand turns, and for each run."""
         return 1000 * self.seed + self.iteration
 
     def record(self, metrics: Metrics, seconds: float) -> Record:
@@ -120,8 +134,9 @@ class Run:
     def truth(self, *, seed: int, quick: bool = False) -> Gold:
         """Return the truth about what this run trains: a policy's, or a reward model's on pairs it never saw."""
         if not self.lesson.scores:
-            return self.world.gold(self.network, seed=seed, device=self.device, quick=quick, reference=self.reference)
-        starts = JUDGED // 10 if quick else JUDGED
+            gold = self.world.gold(self.network, seed=seed, device=self.device, quick=quick, reference=self.reference)
+            return gold | (self.lesson.aside(self, seed, quick) if self.lesson.aside else {})
+        starts = self.judged(quick=quick)
         kinds = self.world.preferences(self.network, starts, seed=seed, held_out=True, device=self.device)
         return judged(self.scorer, kinds)
 
@@ -132,10 +147,14 @@ class Run:
         self.probed_at += self.config.probe_every * ((self.steps - self.probed_at) // self.config.probe_every)
         if self.lesson.scores:
             return self.truth(seed=seed, quick=True)
-        gold = self.world.probe(self.network, seed=seed, device=self.device)
+        gold = self.world.probe(self.network, seed=seed, device=self.device, reference=self.reference)
         if self.solved_at is None and self.world.solved(gold):
             self.solved_at = (self.steps, self.seconds)
         return gold
+
+    def judged(self, *, quick: bool) -> int:
+        """Return from how many held-out starts the pairs are played that judgments are tried on."""
+        return self.world.judged // 10 if quick else self.world.judged
 
     @property
     def headline(self) -> str:
@@ -144,9 +163,9 @@ class Run:
 
     def trials(self, name: str, gold: Gold) -> int | None:
         """Return in how many trials a number of the truth was counted; None where it is no share of any."""
-        if self.lesson.scores:
-            kind = name.removeprefix("accuracy").removeprefix("count_steps")
-            return int(gold[f"pairs{kind}"]) if f"pairs{kind}" in gold else None
+        if name.startswith(("accuracy", "count_steps", "implicit_accuracy")):
+            kind = name.partition("accuracy" if "accuracy" in name else "count_steps")[2]
+            return int(gold[f"pairs{kind}"])
         return int(gold[self.world.trials]) if name in self.world.shares else None
 
     def bounds(self, before: Gold, after: Gold) -> Gold:
@@ -189,6 +208,9 @@ class Run:
 def judged(scorer: Any, kinds: Mapping[str, Pairs]) -> Gold:
     """Return a reward model's accuracy on each kind of pairs, beside that of counting the steps."""
     found: Gold = {}
+    kinds = {kind: pairs for kind, pairs in kinds.items() if len(pairs)}
+    if not kinds:
+        raise InvalidArgument("kinds hold no pair: all episodes are equally good; let a weaker policy play.")
     for kind, pairs in kinds.items():
         lengths = [episodes.mask.sum(dim=1).float() for episodes in (pairs.chosen, pairs.rejected)]
         found |= {
@@ -225,11 +247,22 @@ def _env(lesson: Lesson, world: World, config: Settings, seed: int, device: str)
 
 def _scorer(lesson: Lesson, world: World, config: Any, seed: int, device: str) -> nn.Module | None:
     """Return the reward model that is trained, or a trained one that rewards, or none."""
-    start = config.start if lesson.scores else getattr(config, "scorer", None)
-    if start is None:
-        return None
-    scorer = world.scorer(start, seed=seed, device=device)
-    return scorer if lesson.scores else scorer.requires_grad_(False)
+    if lesson.scores:
+        return world.scorer(config.start, seed=seed, device=device)
+    saved = getattr(config, "scorer", None)
+    return None if saved is None else saved_scorer(world, saved, device)
+
+
+def saved_scorer(world: World, folder: str, device: str) -> nn.Module:
+    """Return the reward model in a folder, frozen; InvalidArgument where none was saved.
+
+    A fresh one would reward everything alike, and nothing would be learnt, without a word.
+    """
+    if not world.holds_scorer(Path(folder)):
+        raise InvalidArgument(
+            f"scorer={folder!r} holds no reward model; pass a folder that lessons.reward_model saved."
+        )
+    return world.scorer(folder, seed=0, device=device).requires_grad_(False)
 
 
 def _schedule(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:

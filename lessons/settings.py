@@ -9,12 +9,21 @@ from rl_core.algorithms.ppo import PPOConfig
 from rl_core.algorithms.reinforce import ReinforceConfig
 from rl_core.algorithms.reward_model import RewardModelConfig
 from rl_core.algorithms.sft import SFTConfig
-from rl_core.errors import check_at_least, check_between, check_choice, check_count, check_positive
+from rl_core.errors import InvalidArgument, check_at_least, check_between, check_choice, check_count, check_positive
 
 SCHEDULES = ("linear", "one_cycle", "constant")
 QUICK = 3  # iterations of a smoke run
 ROUNDED = {"bfloat16": 1.0}
 """How far, in nats, a token's log-probability while sampling may lie from that of the whole row in a rough type."""
+
+
+def check_noise(noise: float, preferences: str | None) -> None:
+    """Nothing; InvalidArgument for a share outside [0, 1], and for noise in a learner's own pairs."""
+    check_between("noise", noise, 0, 1)
+    if noise and preferences is not None:
+        raise InvalidArgument(
+            f"noise={noise} with preferences={preferences!r}: your own pairs are not swapped; pass 0."
+        )
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ class RewardModelRun(Settings):
         """Check every field."""
         super().__post_init__()
         check_count("starts", self.starts, 1)
-        check_between("noise", self.noise, 0, 1)
+        check_noise(self.noise, self.preferences)
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ class DPORun(Settings):
             check_count(name, getattr(self, name), 1)
         check_choice("writer", self.writer, ["policy", "reference"])
         check_choice("anchor", self.anchor, ["start", "round"])
-        check_between("noise", self.noise, 0, 1)
+        check_noise(self.noise, self.preferences)
 
     @property
     def passes_in_all(self) -> int:

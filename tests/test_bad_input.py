@@ -132,7 +132,7 @@ CASES = {
     "value clip": (lambda: PPOConfig(value_clip=-1.0), A, ["value_clip=-1.0", "above 0"]),
     "beta": (lambda: PPOConfig(beta=-0.1), A, ["beta=-0.1", "0 or more"]),
     "epochs": (lambda: PPOConfig(epochs=0), A, ["epochs=0", "1 or more"]),
-    "micro rows": (lambda: PPOConfig(micro_rows=0), A, ["micro_rows=0", "above 0"]),
+    "micro rows": (lambda: PPOConfig(micro_rows=0), A, ["micro_rows=0", "1 or more"]),
     "gradient norm": (lambda: SFTConfig(max_grad_norm=0.0), A, ["max_grad_norm=0.0", "above 0"]),
     "micro rows of sft": (lambda: SFTConfig(micro_rows=0), A, ["micro_rows=0", "1 or more"]),
     "minibatch rows": (lambda: SFTConfig(minibatch_rows=0), A, ["minibatch_rows=0", "1 or more"]),

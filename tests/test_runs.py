@@ -93,10 +93,10 @@ def test_both_worlds_write_the_same_files_and_the_same_quantities(lesson, tmp_pa
     assert FILES | {f"{world}.pt" for world in NAMES} <= names
     assert json.loads((tmp_path / "summary.json").read_text()) == json.loads(json.dumps(summary))
     truth = dict.fromkeys(NAMES, JUDGED) if lesson.scores else {"cartpole": POLE, "language": ANSWERS}
-    for world, unit in (("cartpole", "steps"), ("language", "tokens")):
-        half = summary["worlds"][world]
+    assert set(summary["worlds"]["cartpole"]) == set(summary["worlds"]["language"])
+    for world, half in summary["worlds"].items():
         assert truth[world] <= set(half["before"]) and truth[world] <= set(half["after"])
-        assert {unit, "seconds", f"{unit}_to_solved", "seconds_to_solved"} <= set(half)
+        assert {"step", "steps", "seconds", "steps_to_solved", "seconds_to_solved"} <= set(half)
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [record["world"] for record in records] == list(NAMES) * configs["language"].iterations  # in turn
     stages = {}

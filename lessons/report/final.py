@@ -47,17 +47,17 @@ def report(
 def of_world(run: Run, before: Look, after: Look) -> dict[str, Any]:
     """Return one world's part of the summary."""
     steps, seconds = run.solved_at or (None, None)
-    unit = f"{run.world.step_name}s"
     return {
         "config": asdict(run.config),
         "stages": run.golds,
         "iterations": run.iteration,
         "before": before.gold,
         "after": after.gold,
-        **run.bounds(before.gold, after.gold),
-        unit: run.steps,
+        "bounds": run.bounds(before.gold, after.gold),
+        "step": run.world.step_name,
+        "steps": run.steps,
         "seconds": run.seconds,
-        f"{unit}_to_solved": steps,
+        "steps_to_solved": steps,
         "seconds_to_solved": seconds,
     }
 

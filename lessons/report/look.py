@@ -29,14 +29,19 @@ def look(run: Run, *, seed: int, quick: bool) -> Look:
     env = run.world.examples(EXAMPLES, seed=seed, device=run.device)
     played = rollout(env, run.network, torch.Generator(run.device).manual_seed(seed))
     if run.scorer is not None:
-        played = relabel(played, run.scorer)
+        played = relabel(played, run.scorer, micro_rows=micro_rows_of(run))
     return Look(gold, played, batch_of(run, played))
+
+
+def micro_rows_of(run: Run) -> int | None:
+    """Return how many rows may be in a forward pass; None: all."""
+    return getattr(getattr(run.config, "update", None), "micro_rows", None)
 
 
 def batch_of(run: Run, played: Rollout) -> Batch:
     """Return the rows with their advantages: by the critic, or without one against the mean return of these rows."""
     rows = played.episodes().cut() if run.network.memoryless else played.episodes()
-    deal = [torch.arange(len(rows), device=run.device)]
+    deal = list(torch.arange(len(rows), device=run.device).split(micro_rows_of(run) or len(rows)))
     if run.lesson.critic:
         return played_batch(run.network, run.reference, played, rows, deal, run.config.update)
     batch = played_batch(run.network, run.reference, played, rows, deal, PPOConfig(gamma=1.0, lam=1.0))

@@ -27,6 +27,7 @@ class World(Protocol):
     shares: tuple[str, ...]  # the numbers of the truth that are shares of trials
     trials: str  # the number of the truth that counts the trials
     headline: str  # the number of the truth that is a mean return
+    judged: int  # held-out starts from which pairs are played to try a judgment on
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
         """Return a fresh network that starts as `start`: reference, base or scratch, or a folder that `save` wrote."""
@@ -75,6 +76,10 @@ class World(Protocol):
         one, from the folder that `save_scorer` wrote."""
         ...
 
+    def holds_scorer(self, folder: Path) -> bool:
+        """Return whether `save_scorer` wrote the folder."""
+        ...
+
     def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
         """Write the reward model so that `scorer(str(folder))` opens it."""
         ...
@@ -94,14 +99,15 @@ class World(Protocol):
         scorer: Scorer | None = None,
         reference: nn.Module | None = None,
     ) -> Gold:
-        """Return the truth about a network, as no training ever sees it; `quick` looks at fewer episodes.
+        """Return the truth about a network, on starts that no training ever sees; `quick` looks at fewer episodes.
 
         `best_of` n: of n episodes from each start, the one that the scorer likes best is looked at (the world's own
-        reward without a scorer). `reference`: whom the KL is measured to; the world's own by default.
+        reward without a scorer); the KL is then an upper bound. `reference`: whom it is measured to; the world's own by
+        default.
         """
         ...
 
-    def probe(self, network: nn.Module, *, seed: int, device: str = "cpu") -> Gold:
+    def probe(self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None) -> Gold:
         """Return as much of that truth as `solved` needs, fast enough to be asked while training."""
         ...
 
@@ -137,7 +143,7 @@ class World(Protocol):
 def load(name: str, *, model: str | None = None, dtype: str = "float32", lora: int = 8) -> World:
     """Return the world of that name; the language world with a real chat model where one is named.
 
-    Raises InvalidArgument for an unknown world, and for a model where there is none to choose.
+    Raises InvalidArgument for an unknown world. A world in which there is no model to choose takes no notice of one.
     """
     check_choice("world", name, ALL)
     if model is None or name not in WITH_MODEL:

@@ -1,6 +1,6 @@
 """Measurements that both worlds take alike."""
 
-from math import sqrt
+from math import log, sqrt
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,15 @@ def kl_per_episode(played: Rollout, reference: nn.Module) -> float:
 def chosen(played: Rollout, n: int, scorer: Scorer | None) -> Rollout:
     """Return the best of each n rows from one start, by the scorer, or by the rewards that were played."""
     return best_of_n(played if scorer is None else relabel(played, scorer), n)
+
+
+def most_kl_of_best(n: int) -> float:
+    """Return the most that choosing the best of n can cost: log n − (n − 1)/n nats an episode.
+
+    It is the KL of what is chosen to the policy that played, and adds up with the mean of log π − log π_ref over what
+    is chosen: together they are at least the KL to the reference.
+    """
+    return log(n) - (n - 1) / n
 
 
 def better_and_worse(played: Episodes, liked: Tensor) -> Pairs:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class Preference:
 
 
 def pairs_from_chat(tokenizer: Any, preferences: Sequence[Preference], *, strict: bool = False) -> Pairs:
-    """Return the preferences as pairs of episodes; those whose two answers are alike teach nothing and are left out.
+    """Return the preferences as pairs of episodes; those whose two answers are alike are left out, with a warning.
 
     What the assistant says in the prompt is context there, and does not count.
 
@@ -36,6 +37,9 @@ def pairs_from_chat(tokenizer: Any, preferences: Sequence[Preference], *, strict
             f"preferences has {len(preferences)} rows, of which {len(preferences)} have chosen == rejected; "
             "pass at least one pair that differs."
         )
+    if len(useful) < len(preferences):
+        alike = len(preferences) - len(useful)
+        warnings.warn(f"{alike} of {len(preferences)} preferences have chosen == rejected; left out.", stacklevel=2)
     given = [len(one.prompt) for one in useful]
     chosen, rejected = ([[*one.prompt, *getattr(one, kind)] for one in useful] for kind in KEYS[1:])
     return Pairs(
@@ -79,6 +83,8 @@ def _preference(line: bytes, where: str) -> Preference:
         raise InvalidArgument(f"{where}, column {error.start + 1}: no UTF-8 ({error.reason}); save it so.") from error
     except json.JSONDecodeError as error:
         raise InvalidArgument(f"{where}, column {error.colno}: {error.msg}; write one JSON object a line.") from error
+    except (RecursionError, ValueError) as error:  # lists in lists without end, or a number of thousands of digits
+        raise InvalidArgument(f"{where}, column 1: {str(error)[:80]}; write messages with role and content.") from error
     if not isinstance(found, dict):
         raise InvalidArgument(f"{where}, column 1: {found!r} is no object; write {{...}} with {', '.join(KEYS)}.")
     for key in KEYS[1:]:
@@ -95,6 +101,9 @@ def _preference(line: bytes, where: str) -> Preference:
         prompt, chosen, rejected = chosen[:alike], chosen[alike:], rejected[alike:]
     if not prompt:
         raise InvalidArgument(f"{where}, column 1: there is no prompt; say what was asked.")
+    for key, answer in (("chosen", chosen), ("rejected", rejected)):
+        if not any(message["role"] == "assistant" for message in answer):
+            raise InvalidArgument(f"{at[key]} has no words of the assistant beyond the prompt; write its answer.")
     return Preference(prompt, chosen, rejected)
 
 
@@ -113,4 +122,9 @@ def _messages(value: Any, role: str, where: str) -> list[Message]:
     )
     if not is_chat or not value:
         raise InvalidArgument(f"{where} is {value!r}; write text, or a list of messages with role and content.")
+    for message in value:
+        if message["role"] == "assistant" and not message["content"]:
+            raise InvalidArgument(f"{where} has an empty answer; write some words, or leave the line out.")
+        if not message["content"].isprintable() and any("\ud800" <= sign <= "\udfff" for sign in message["content"]):
+            raise InvalidArgument(f"{where} has half a character (a lone surrogate); write it whole.")
     return list(value)

@@ -28,6 +28,7 @@ class TokenScorer(nn.Module):
                 "AutoModelForSequenceClassification with num_labels=1, or TokenScorer.on_trunk_of(a language model)."
             )
         self.model = model
+        self.vocabulary: int = model.get_input_embeddings().weight.shape[0]
         self.context: int | None = getattr(model.config, "max_position_embeddings", None)
         self._accepts = set(inspect.signature(model.base_model.forward).parameters)
         without_dropout(self)
@@ -65,6 +66,12 @@ class TokenScorer(nn.Module):
             row = int((~mask.any(dim=1)).nonzero()[0])
             raise InvalidArgument(f"episodes has no live step in row {row}; leave that row out.")
         tokens = torch.cat([prompt.tokens, episodes.obs[:, :1], episodes.actions], dim=1)
+        outside = tokens[(tokens < 0) | (tokens >= self.vocabulary)]
+        if len(outside):
+            raise InvalidArgument(
+                f"token {int(outside[0])} is none of the model's {self.vocabulary} embeddings; use the reward model "
+                "with its own tokenizer."
+            )
         if self.context is not None and tokens.shape[1] > self.context:
             raise InvalidArgument(
                 f"{tokens.shape[1]} tokens exceed the model's context of {self.context}; shorten the episodes."

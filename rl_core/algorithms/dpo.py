@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rl_core.algorithms.checks import check_pairs, check_reference
 from rl_core.algorithms.step import mean_metrics, optimizer_step
-from rl_core.errors import InvalidArgument, check_at_least, check_choice, check_positive
+from rl_core.errors import InvalidArgument, check_choice, check_count, check_positive
 from rl_core.evaluate import evaluate
 from rl_core.interfaces import Network
 from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
@@ -39,12 +39,14 @@ class DPOConfig:
         """Check every field."""
         check_positive("beta", self.beta)
         check_choice("loss", self.loss, LOSSES)
-        check_at_least("minibatch_rows", self.minibatch_rows, 1)
+        check_count("minibatch_rows", self.minibatch_rows, 1)
         if not 0 <= self.label_smoothing < 0.5:
             raise InvalidArgument(f"label_smoothing={self.label_smoothing!r} lies outside [0, 0.5); pass less.")
         if self.label_smoothing and self.loss != "dpo":
             raise InvalidArgument(f"label_smoothing={self.label_smoothing} with loss={self.loss!r}; only dpo has it.")
-        for name in ("max_grad_norm", "micro_rows"):
+        if self.micro_rows is not None:
+            check_count("micro_rows", self.micro_rows, 1)
+        for name in ("max_grad_norm",):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
 
@@ -102,6 +104,7 @@ def episode_logprobs(network: Network, episodes: Episodes) -> Tensor:
 @torch.no_grad()
 def anchored(reference: Network, pairs: Pairs, *, rows: int = 64) -> AnchoredPairs:
     """Return the pairs with what the reference says of them, computed `rows` pairs at a time."""
+    check_pairs(pairs)
     found: list[list[Tensor]] = [[], []]
     for start in range(0, len(pairs), rows):
         part = pairs.rows(slice(start, start + rows)).trim()

@@ -48,8 +48,10 @@ class GRPOConfig:
         check_choice("average", self.average, AVERAGES)
         check_at_least("beta", self.beta, 0)
         for name in ("epochs", "minibatches"):
-            check_at_least(name, getattr(self, name), 1)
-        for name in ("clip", "max_grad_norm", "micro_rows", "max_sampler_gap"):
+            check_count(name, getattr(self, name), 1)
+        if self.micro_rows is not None:
+            check_count("micro_rows", self.micro_rows, 1)
+        for name in ("clip", "max_grad_norm", "max_sampler_gap"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
 

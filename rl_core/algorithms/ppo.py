@@ -9,7 +9,7 @@ from torch import Tensor
 from rl_core.advantages import gae, kl_shaped_rewards, normalize
 from rl_core.algorithms.checks import check_reference, diagnose, first_ratio, live_rows_of
 from rl_core.algorithms.step import live_cells, mean_metrics, optimizer_step
-from rl_core.errors import check_at_least, check_between, check_positive
+from rl_core.errors import check_at_least, check_between, check_count, check_positive
 from rl_core.evaluate import evaluate, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.ppo import ppo_loss
@@ -54,8 +54,10 @@ class PPOConfig:
         for name in ("beta", "value_weight", "entropy_weight"):
             check_at_least(name, getattr(self, name), 0)
         for name in ("epochs", "minibatches"):
-            check_at_least(name, getattr(self, name), 1)
-        for name in ("clip", "value_clip", "max_grad_norm", "micro_rows", "max_sampler_gap"):
+            check_count(name, getattr(self, name), 1)
+        if self.micro_rows is not None:
+            check_count("micro_rows", self.micro_rows, 1)
+        for name in ("clip", "value_clip", "max_grad_norm", "max_sampler_gap"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
 

@@ -40,7 +40,9 @@ class ReinforceConfig:
         check_choice("baseline", self.baseline, BASELINES)
         check_count("group_size", self.group_size, 2 if self.baseline == "leave_one_out" else 1)
         check_at_least("beta", self.beta, 0)
-        for name in ("max_grad_norm", "micro_rows", "max_sampler_gap"):
+        if self.micro_rows is not None:
+            check_count("micro_rows", self.micro_rows, 1)
+        for name in ("max_grad_norm", "max_sampler_gap"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rl_core.algorithms.checks import check_pairs
 from rl_core.algorithms.step import mean_metrics, optimizer_step
-from rl_core.errors import check_at_least, check_positive
+from rl_core.errors import check_count, check_positive
 from rl_core.interfaces import Scorer
 from rl_core.losses.reward_model import bradley_terry_loss, ranking_accuracy
 from rl_core.masked import keep
@@ -28,8 +28,10 @@ class RewardModelConfig:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_at_least("minibatch_rows", self.minibatch_rows, 1)
-        for name in ("max_grad_norm", "micro_rows"):
+        check_count("minibatch_rows", self.minibatch_rows, 1)
+        if self.micro_rows is not None:
+            check_count("micro_rows", self.micro_rows, 1)
+        for name in ("max_grad_norm",):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
 

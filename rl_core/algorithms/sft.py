@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from rl_core.algorithms.step import live_cells, mean_metrics, optimizer_step
-from rl_core.errors import InvalidArgument, check_at_least, check_positive
+from rl_core.errors import InvalidArgument, check_count, check_positive
 from rl_core.evaluate import evaluate
 from rl_core.interfaces import Network
 from rl_core.losses.sft import sft_loss
@@ -26,9 +26,9 @@ class SFTConfig:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_at_least("minibatch_rows", self.minibatch_rows, 1)
+        check_count("minibatch_rows", self.minibatch_rows, 1)
         if self.micro_rows is not None:
-            check_at_least("micro_rows", self.micro_rows, 1)
+            check_count("micro_rows", self.micro_rows, 1)
         if self.max_grad_norm is not None:
             check_positive("max_grad_norm", self.max_grad_norm)
 

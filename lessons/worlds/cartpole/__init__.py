@@ -11,7 +11,7 @@ from lessons.worlds import Gold, seeded
 from lessons.worlds.cartpole.draw import film
 from lessons.worlds.cartpole.drivers import MEDIOCRE
 from lessons.worlds.cartpole.taste import longer_drives, steadier_clips
-from lessons.worlds.measure import chosen, kl_per_episode, mean, swapped
+from lessons.worlds.measure import chosen, kl_per_episode, mean, most_kl_of_best, swapped
 from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork, MLPScorer
 from rl_core.errors import CheckpointError, InvalidArgument
 from rl_core.interfaces import Env, Network, Scorer
@@ -37,6 +37,7 @@ class CartPole:
     shares: tuple[str, ...] = ()
     trials: str = "episodes"
     headline: str = "sampled_return"
+    judged: int = 1000
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
         """Return a perceptron: the clone's policy (reference), a fresh one (base, scratch) or a saved one."""
@@ -92,6 +93,10 @@ class CartPole:
             scorer.load_state_dict(opened(Path(start) / "reward.safetensors", start))
         return scorer.to(device)
 
+    def holds_scorer(self, folder: Path) -> bool:
+        """Return whether a reward model was saved there."""
+        return (folder / "reward.safetensors").is_file()
+
     def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
         """Write the reward model as safetensors."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,11 +132,11 @@ class CartPole:
             "sampled_return": mean_return(sampled),
             "greedy_return": mean_return(greedy),
             "length": sampled.mask.sum().item() / count,
-            "kl": kl_per_episode(sampled, reference or self.reference(device)),
+            "kl": kl_per_episode(sampled, reference or self.reference(device)) + most_kl_of_best(best_of),
             "episodes": float(count),
         }
 
-    def probe(self, network: nn.Module, *, seed: int, device: str = "cpu") -> Gold:
+    def probe(self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None) -> Gold:
         """Return the mean sampled return of 100 episodes."""
         return {"sampled_return": mean_return(drive(network, EPISODES, seed=seed, device=device))}
 

@@ -14,7 +14,7 @@ from lessons.worlds.language.checkpoints import (
     BASE,
     SFT,
     fresh_model,
-    holds_language_model,
+    is_written_for,
     model_folder,
     open_model,
     open_scorer,
@@ -47,6 +47,7 @@ class Language:
     shares: tuple[str, ...] = ("right", "refused", "polite", "plain", "rude", "eos")
     trials: str = "answers"
     headline: str = "score"
+    judged: int = 1000
     topics: tuple[str, ...] = TOPICS
     verdict: VerdictOf = judge  # of (question, answer, whether it ended)
     samples: int = 1  # of each held-out question, to find the truth
@@ -96,9 +97,13 @@ class Language:
 
     def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
         """Return a reward model: a language model's trunk with a head that says 0, or a saved one."""
-        if start in ("reference", "base", "scratch") or holds_language_model(Path(start)):
+        if start in ("reference", "base", "scratch") or is_written_for(Path(start), "ForCausalLM"):
             return TokenScorer.on_trunk_of(self._model(start, seed).to(device))
         return TokenScorer(open_scorer(Path(start)).to(device))
+
+    def holds_scorer(self, folder: Path) -> bool:
+        """Return whether a reward model was saved there."""
+        return is_written_for(folder, "ForSequenceClassification")
 
     def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
         """Write the reward model so that `AutoModelForSequenceClassification` opens it; with its tokenizer."""
@@ -134,9 +139,9 @@ class Language:
         """Return the shares of a set of answers."""
         return summary(found)
 
-    def probe(self, network: nn.Module, *, seed: int, device: str = "cpu") -> Gold:
+    def probe(self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None) -> Gold:
         """Return what the judge says of 210 answers."""
-        return self.gold(network, seed=seed, device=device, quick=True)
+        return self.gold(network, seed=seed, device=device, quick=True, reference=reference)
 
     def solved(self, gold: Gold) -> bool:
         """Return whether the answers are polite, not rude, and still right."""

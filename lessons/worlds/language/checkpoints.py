@@ -46,8 +46,8 @@ def open_scorer(folder: Path) -> Any:
     return _opened(AutoModelForSequenceClassification, folder, "reward model")
 
 
-def holds_language_model(folder: Path) -> bool:
-    """Return whether what was saved in a folder writes text, rather than gives a number."""
+def is_written_for(folder: Path, purpose: str) -> bool:
+    """Return whether what was saved in a folder says that it is for that: ForCausalLM, ForSequenceClassification."""
     path = folder / "config.json"
     if not path.is_file():
         return False
@@ -55,7 +55,7 @@ def holds_language_model(folder: Path) -> bool:
         written = json.loads(path.read_text(encoding="utf-8")).get("architectures") or []
     except (ValueError, AttributeError):
         return False  # whoever opens it tells what is broken
-    return any(name.endswith("ForCausalLM") for name in written)
+    return any(name.endswith(purpose) for name in written)
 
 
 def _opened(auto: Any, folder: Path, kind: str) -> Any:
@@ -73,4 +73,9 @@ def _opened(auto: Any, folder: Path, kind: str) -> Any:
     odd = sorted({*found["missing_keys"], *found["unexpected_keys"]})
     if odd:  # transformers would draw what is missing at random, and say so in a warning only
         raise CheckpointError(f"start={str(folder)!r} holds no {kind}: {odd[0]!r} does not fit; pass another folder.")
+    if model.config.vocab_size != len(tokenizer()):
+        raise CheckpointError(
+            f"start={str(folder)!r} holds a {kind} of {model.config.vocab_size:,} tokens, and this world has "
+            f"{len(tokenizer()):,}; pass a folder of this world, or name the chat model with --model."
+        )
     return model

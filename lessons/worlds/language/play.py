@@ -1,13 +1,12 @@
 """Questions put to a policy: the environment that asks them, and the truth about what it answers."""
 
-from math import log
 from typing import Any
 
 import torch
 from torch import nn
 
 from lessons.worlds.language.answers import Answer, Judge
-from lessons.worlds.measure import chosen, kl_per_episode, mean
+from lessons.worlds.measure import chosen, kl_per_episode, mean, most_kl_of_best
 from rl_core.adapters.language import TokenEnv, TokenNetwork
 from rl_core.errors import check_count
 from rl_core.interfaces import Scorer
@@ -64,9 +63,7 @@ def interview(
 ) -> tuple[list[Answer], dict[str, float]]:
     """Return the sampled answers to all of the judge's questions, beside their mean length and KL to the reference.
 
-    Each question is asked `repeats` times in a row, and of `best_of` answers the best is taken. The KL is then an upper
-    bound: that of what was chosen to the policy is at most log n − (n − 1)/n, and with the mean of log π − log π_ref
-    over what was chosen it adds up.
+    Each question is asked `repeats` times in a row, and of `best_of` answers the best is taken.
     """
     check_count("best_of", best_of, 1)
     group_size, count = repeats * best_of, len(judge.prompts)
@@ -80,5 +77,5 @@ def interview(
         found += judge.answers(*ids_of(played))
         lengths.append(played.mask.sum().item() / len(played))
         kls.append(kl_per_episode(played, reference))
-    kl = mean(kls) + log(best_of) - (best_of - 1) / best_of
+    kl = mean(kls) + most_kl_of_best(best_of)
     return found, {"length": mean(lengths), "kl": kl, "answers": float(len(found))}

@@ -9,11 +9,12 @@ from typing import Any
 from torch import nn
 
 from lessons.worlds import Gold
+from lessons.worlds.language.checkpoints import is_written_for
 from lessons.worlds.language.play import ids_of
 from lessons.worlds.language.preferences import write_pairs
 from lessons.worlds.measure import wilson
 from lessons.worlds.real.identity import shown
-from lessons.worlds.real.opening import DTYPES, SMOLLM2, Opened, fresh, is_scorer, open_chat_model, open_scorer
+from lessons.worlds.real.opening import DTYPES, SMOLLM2, Opened, fresh, open_chat_model, open_scorer
 from lessons.worlds.real.play import Judge, ask, interview, preferred, some_questions, summary
 from lessons.worlds.real.prompts import WISH, questions
 from rl_core.adapters.language import (
@@ -47,6 +48,7 @@ class Real:
     shares: tuple[str, ...] = ("passed", "eos", "brief", "sound", "polite", "own", "stock")
     trials: str = "answers"
     headline: str = "score"
+    judged: int = 129  # all of the held-out questions
 
     def __post_init__(self) -> None:
         """Check every field; nothing is opened yet."""
@@ -65,9 +67,12 @@ class Real:
         """Return what people call the model."""
         return {SMOLLM2: "SmolLM2-135M-Instruct"}.get(self.model, Path(self.model).name)
 
-    def opened(self, device: str = "cpu") -> Opened:
-        """Return the chat model on the device, opened once for all who ask."""
-        return open_chat_model(self.model, self.dtype, device)
+    def opened(self, device: str | None = None) -> Opened:
+        """Return the chat model, opened once for all who ask; it moves to the device that is named, and stays there."""
+        found = open_chat_model(self.model, self.dtype)
+        if device is not None:
+            found.model.to(device)
+        return found
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
         """Return a policy that starts as the chat model (reference or base), untrained (scratch), or saved."""
@@ -126,11 +131,15 @@ class Real:
 
     def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
         """Return a reward model that says 0, on the chat model's trunk, or a saved one."""
-        if is_scorer(start):
+        if self.holds_scorer(Path(start)):
             scorer = TokenScorer(open_scorer(start, self.dtype).to(device))
         else:
             scorer = TokenScorer.on_trunk_of(self._weights(start, seed, device))
         return scorer_with_adapter(scorer, self.lora, seed=seed) if self.lora else scorer
+
+    def holds_scorer(self, folder: Path) -> bool:
+        """Return whether a reward model was saved there."""
+        return is_written_for(folder, "ForSequenceClassification")
 
     def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
         """Write the reward model so that `AutoModelForSequenceClassification` opens it; with its tokenizer."""
@@ -165,9 +174,9 @@ class Real:
         )
         return summary(found) | means
 
-    def probe(self, network: nn.Module, *, seed: int, device: str = "cpu") -> Gold:
+    def probe(self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None) -> Gold:
         """Return what the judge says of 32 answers."""
-        return self.gold(network, seed=seed, device=device, quick=True)
+        return self.gold(network, seed=seed, device=device, quick=True, reference=reference)
 
     def solved(self, gold: Gold) -> bool:
         """Return whether most answers are one short polite sentence, and still answers to their own questions."""
@@ -227,7 +236,7 @@ class Real:
         if start == "scratch":
             return fresh(self.opened(device).model, seed)
         model = self.model if start in ("reference", "base") else start
-        return open_chat_model(model, self.dtype, device).model
+        return open_chat_model(model, self.dtype).model.to(device)
 
     def _all_judge(self) -> Judge:
         return self.judge([*questions(held_out=False), *questions(held_out=True)])

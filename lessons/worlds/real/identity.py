@@ -54,8 +54,10 @@ def shown(world: "Real", count: int, *, seed: int) -> Episodes:
 def own_answers(world: "Real") -> Episodes:
     """Return the original model's likeliest answers to some everyday questions, which are never held out."""
     judge = Judge(world.opened(), questions(held_out=False)[:: len(questions(held_out=False)) // OWN][:OWN], wish="")
-    env = ask(judge, len(judge.prompts), seed=0, steps=LONGEST)
-    return rollout(env, world.reference(), torch.Generator(), greedy=True).episodes()
+    device = str(judge.opened.model.device)
+    env = ask(judge, len(judge.prompts), seed=0, steps=LONGEST, device=device)
+    played = rollout(env, world.reference(device), torch.Generator(device), greedy=True)
+    return played.episodes().to("cpu")
 
 
 def talk(

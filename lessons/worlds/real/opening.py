@@ -46,7 +46,7 @@ class Opened:
 
 
 @lru_cache(maxsize=2)
-def open_chat_model(model: str, dtype: str = "float32", device: str = "cpu") -> Opened:
+def open_chat_model(model: str, dtype: str = "float32") -> Opened:
     """Return the chat model of that name, opened once; InvalidArgument that says what to install or to pass."""
     check_choice("dtype", dtype, DTYPES)
     source, options = found(model)
@@ -64,7 +64,7 @@ def open_chat_model(model: str, dtype: str = "float32", device: str = "cpu") -> 
     _plain(weights)
     has_system = _takes_system(tokenizer)
     ends = _ends(weights, tokenizer, chat("Hi.", "Hi.")[0 if has_system else 1 :])
-    return Opened(weights.to(device).requires_grad_(False), tokenizer, ends, has_system)
+    return Opened(weights.requires_grad_(False), tokenizer, ends, has_system)
 
 
 def found(model: str) -> tuple[str, dict[str, Any]]:
@@ -98,12 +98,6 @@ def fresh(model: Any, seed: int) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # transformers draws its weights from the global generator
         return type(model)(model.config).to(device=model.device, dtype=model.dtype)
-
-
-def is_scorer(start: str) -> bool:
-    """Return whether that is a folder in which a reward model was saved."""
-    path = Path(start) / "config.json"
-    return path.is_file() and "ForSequenceClassification" in path.read_text(encoding="utf-8")
 
 
 def open_scorer(folder: str, dtype: str) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lessons.worlds import seeded
 from lessons.worlds.language.play import ids_of
-from lessons.worlds.measure import better_and_worse, chosen, mean, swapped
+from lessons.worlds.measure import better_and_worse, chosen, mean, most_kl_of_best, swapped
 from lessons.worlds.real.judge import Verdict, judge
 from lessons.worlds.real.opening import Opened
 from lessons.worlds.real.prompts import WISH, questions
@@ -121,7 +121,12 @@ def interview(
         said = logprobs_of(reference, played)
         kls += ((played.logprobs * played.mask).sum(dim=1) - said).tolist()
         own += (said > logprobs_of(reference, misdirected(played))).float().tolist()
-    return found, {"kl": mean(kls), "own": mean(own), "stock": stock(found), "answers": float(len(found))}
+    return found, {
+        "kl": mean(kls) + most_kl_of_best(best_of),
+        "own": mean(own),
+        "stock": stock(found),
+        "answers": float(len(found)),
+    }
 
 
 def misdirected(played: Rollout) -> Rollout:
@@ -166,8 +171,9 @@ def preferred(
 
 
 def _dealt(prompts: list[Any], size: int) -> list[list[Any]]:
-    """Return the prompts in parts of that size; the last may be smaller."""
-    return [prompts[first : first + size] for first in range(0, len(prompts), size)]
+    """Return the prompts in parts of about that size at most; none is a single one, unless there is no other."""
+    count = -(-len(prompts) // size)
+    return [prompts[len(prompts) * i // count : len(prompts) * (i + 1) // count] for i in range(count)]
 
 
 def logprobs_of(network: nn.Module, episodes: Episodes) -> Tensor:
