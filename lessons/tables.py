@@ -161,7 +161,11 @@ REINFORCE = {
 }
 
 RLHF = {
-    "cartpole": RLHFRun(sft=SFT["cartpole"], reward_model=REWARD_MODEL["cartpole"], ppo=PPO["cartpole"]),
+    "cartpole": RLHFRun(
+        sft=SFT["cartpole"],
+        reward_model=REWARD_MODEL["cartpole"],
+        ppo=replace(PPO["cartpole"], iterations=50, update=replace(PPO["cartpole"].update, beta=0.02)),
+    ),
     "language": RLHFRun(
         sft=replace(SFT["language"], iterations=6),
         reward_model=REWARD_MODEL["language"],

@@ -384,8 +384,8 @@ for name, rows in taught.items():
 #
 # $$r'_t = r_{\phi,t} - \beta \, \big( \log \pi(a_t \mid s_t) - \log \pi_{\text{ref}}(a_t \mid s_t) \big)$$
 #
-# $\pi$ is the policy as it is now, $\pi_{\text{ref}}$ the frozen clone, and $\beta$ the price in points per nat. (In the settings of the course the
-# language model pays for distance; for the pole $\beta = 0$, since it has nothing to lose on the way: lesson 2.) The first term is `relabel`:
+# $\pi$ is the policy as it is now, $\pi_{\text{ref}}$ the frozen clone, and $\beta$ the price in points per nat: 0.2 for the language
+# model, and 0.02 for the pole, whose drives have so many more steps that could cost something. The first term is `relabel`:
 
 # %% [markdown] lang="zh"
 # ## 第三步：做受人喜欢的事，又不走远
@@ -394,8 +394,8 @@ for name, rows in taught.items():
 #
 # $$r'_t = r_{\phi,t} - \beta \, \big( \log \pi(a_t \mid s_t) - \log \pi_{\text{ref}}(a_t \mid s_t) \big)$$
 #
-# $\pi$ 是现在的策略，$\pi_{\text{ref}}$ 是冻结的克隆，$\beta$ 是价格，单位是每奈特多少分。（在本课程的设置里，语言模型走远要付钱；
-# 杆子的 $\beta = 0$，因为它路上没有什么可丢的，见第 2 课。）第一项由 `relabel` 完成：
+# $\pi$ 是现在的策略，$\pi_{\text{ref}}$ 是冻结的克隆，$\beta$ 是价格，单位是每奈特多少分：语言模型是 0.2，
+# 杆子是 0.02，因为一次行驶的步数多得多，每一步都可能要付钱。第一项由 `relabel` 完成：
 
 # %%
 display(excerpt(relabel, "rewards = torch.zeros_like", "return replace"))
@@ -547,15 +547,15 @@ for name, run in runs.items():
 # %% [markdown] lang="en"
 # ### Getting there, and staying there
 #
-# Both runs were short, and their learning rate came down to 0. Does that matter? And what would an anchor do for the pole? We let PPO go on three times as
-# long on the same reward model, with three seeds: the rate comes down to 0, or stays as it is; without an anchor, and with one. (The pole alone, whose runs
+# Both runs were short, and their learning rate came down to 0. Does that matter? And what would a stronger anchor do for the pole? We let PPO go on three times as
+# long on the same reward model, with three seeds: the rate comes down to 0, or stays as it is; without an anchor, and with one five times as strong. (The pole alone, whose runs
 # take seconds. For the language model, `python -m lessons.rlhf --world language --language.ppo.schedule constant` does it, in minutes.)
 
 # %% [markdown] lang="zh"
 # ### 到得了，还要留得住
 #
-# 刚才两次训练都不长，学习率最后降到了 0。这要紧吗？给杆子也拴上锚，又会怎样？还是同一个奖励模型，我们让 PPO 多学两倍的时间，用三个种子：
-# 学习率降到 0，或者保持不变；不用锚，或者用锚。（这里只做杆子，因为它一次只要几秒。语言模型可以用
+# 刚才两次训练都不长，学习率最后降到了 0。这要紧吗？给杆子换一个更重的锚，又会怎样？还是同一个奖励模型，我们让 PPO 多学两倍的时间，用三个种子：
+# 学习率降到 0，或者保持不变；不用锚，或者用五倍重的锚。（这里只做杆子，因为它一次只要几秒。语言模型可以用
 # `python -m lessons.rlhf --world language --language.ppo.schedule constant` 来做，要几分钟。）
 
 # %%
