@@ -4,7 +4,6 @@ The README's tables are made from that file, and a test holds the two together.
 """
 
 import json
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,13 +20,13 @@ from tqdm import tqdm
 from benchmarks import table
 from benchmarks.table import LEARNING
 from lessons import best_of_n
-from lessons.options import TRUTH_SEED, machine
+from lessons.options import TRUTH_SEED, machine, plainly
 from lessons.options import Options as BestOptions
 from lessons.run import Run
 from lessons.settings import BestOfNRun
 from lessons.side_by_side import LESSONS
 from lessons.worlds import load
-from rl_core.errors import check_choice
+from rl_core.errors import RLCoreError, check_choice
 
 SEEDS = range(5)
 VARIANTS: dict[str, dict[str, Any]] = {"scratch": {"start": "scratch"}, "noisy": {"noise": 0.2}}
@@ -144,8 +143,15 @@ def measure_all(todo: Sequence[Task], options: Options) -> Iterable[Result]:
 
 
 def main() -> None:
-    """Run everything, store each result as it comes, and put the tables into the README."""
-    options = tyro.cli(Options, description=__doc__)
+    """Run from the command line."""
+    try:
+        run(tyro.cli(Options, description=__doc__))
+    except RLCoreError as error:
+        plainly(error)
+
+
+def run(options: Options) -> None:
+    """Nothing; each result was stored as it came, and the tables are in the README."""
     names = list(dict.fromkeys(task.name for task in tasks()))
     for name in options.only:
         check_choice("only", name, names)
@@ -161,7 +167,7 @@ def main() -> None:
             [*stored["results"], result], key=lambda r: (names.index(r["name"]), not r["learns"], r["seed"])
         )
         stored["made"][result["name"]] = {
-            "command": " ".join(["python -m benchmarks.learning", *sys.argv[1:]]),
+            "command": f'python -m benchmarks.learning --only "{result["name"]}"',
             "device": options.device,
             "machine": machine() | {"threads": 1, "runs at a time": options.jobs},
             "seconds": round(time.perf_counter() - began),

@@ -132,7 +132,7 @@ def samples(world: Real, talked: Talk, stages: Mapping[str, Stage]) -> str:
         lines += [f"## {title}, before and after SFT", "", "| question | before | after |", "|---|---|---|"]
         lines += [line(row) for row in rows] + [""]
     names = list(stages)
-    lines += ["## Held-out questions, sampled at temperature 1", "", line(["question", *names])]
+    lines += ["## Held-out questions, one sample each", "", line(["question", *names])]
     lines += ["|" + "---|" * (len(names) + 1)]
     found = [{one.question.text: one for one in stage.found[0]} for stage in stages.values()]
     for question in list(found[0])[:SHOWN]:

@@ -22,7 +22,7 @@ SFT = SFTRun(
 )
 REWARD_MODEL = RewardModelRun(
     iterations=8,
-    learning_rate=5e-4,
+    learning_rate=1e-3,
     schedule="one_cycle",
     probe_every=SELDOM,
     starts=64,
@@ -40,7 +40,7 @@ PPO = PPORun(
     ),
 )  # fmt: skip
 DPO = DPORun(
-    iterations=1,
+    iterations=2,
     learning_rate=1e-3,
     probe_every=SELDOM,
     starts=129,
@@ -48,7 +48,7 @@ DPO = DPORun(
     update=DPOConfig(beta=0.1, minibatch_rows=16, micro_rows=4),
 )
 GRPO = GRPORun(
-    iterations=12,
+    iterations=20,
     rows=32,
     steps=32,
     learning_rate=1e-3,

@@ -42,6 +42,8 @@ class Real:
     """Of the frozen weights: float32, or bfloat16; adapters and heads are float32 in any case."""
     lora: int = 8
     """Rank of the adapters that learn; 0: all weights learn."""
+    temperature: float = 0.7
+    """Of the policy, playing and learning: what a small chat model says at 1 makes little sense."""
     name: str = "language"
     settings: str = "real"
     step_name: str = "token"
@@ -78,12 +80,12 @@ class Real:
         """Return a policy that starts as the chat model (reference or base), untrained (scratch), or saved."""
         weights, kind = self._weights(start, seed, device), "separate" if critic else None
         if self.lora and start != "scratch":
-            return LoRANetwork(weights, rank=self.lora, critic=kind, seed=seed)
-        return TokenNetwork(copy.deepcopy(weights).requires_grad_(True), critic=kind)
+            return LoRANetwork(weights, rank=self.lora, critic=kind, temperature=self.temperature, seed=seed)
+        return TokenNetwork(copy.deepcopy(weights).requires_grad_(True), critic=kind, temperature=self.temperature)
 
     def reference(self, device: str = "cpu") -> nn.Module:
         """Return the chat model as it came: the very weights that the policies' adapters stand on."""
-        return TokenNetwork(self.opened(device).model).requires_grad_(False)
+        return TokenNetwork(self.opened(device).model, temperature=self.temperature).requires_grad_(False)
 
     def env(
         self, *, rows: int, steps: int, seed: int, device: str = "cpu", group_size: int = 1, whole: bool = False
@@ -157,7 +159,7 @@ class Real:
         scorer: Scorer | None = None,
         reference: nn.Module | None = None,
     ) -> Gold:
-        """Return what the judge says of one answer, sampled at temperature 1, to each of 129 held-out questions.
+        """Return what the judge says of one sampled answer to each of 129 held-out questions.
 
         Beside it: `own`, the share of answers that the original model finds likelier after their own question than
         after another; `stock`, the share that begin with the commonest three words; and the KL of whole answers.
@@ -212,6 +214,7 @@ class Real:
     def save(self, network: nn.Module, folder: Path) -> None:
         """Write the policy as transformers does, adapters merged, so that `AutoModelForCausalLM` opens it."""
         model: Any = network.merged() if isinstance(network, LoRANetwork) else network.model
+        model.generation_config.update(do_sample=True, temperature=self.temperature)
         model.save_pretrained(folder)
         self.opened().tokenizer.save_pretrained(folder)
 

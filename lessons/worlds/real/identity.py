@@ -78,7 +78,12 @@ def talk(
 def said(judge: Judge, network: nn.Module, device: str) -> list[str]:
     """Return the network's likeliest answer to each of the judge's questions, in their order."""
     env = ask(judge, len(judge.prompts), seed=0, steps=LONGEST, device=device)
-    played = rollout(env, TokenNetwork(network.model), torch.Generator(device).manual_seed(0), greedy=True)
+    played = rollout(
+        env,
+        TokenNetwork(network.model, temperature=network.temperature),
+        torch.Generator(device).manual_seed(0),
+        greedy=True,
+    )
     found = {one.question.text: one.text for one in judge.answers(*ids_of(played))}
     return [found[text] for text in judge.asked]
 
@@ -102,7 +107,7 @@ def numbers(rows: Sequence[Sequence[tuple[str, str, str]]]) -> dict[str, float]:
 def divergence(world: "Real", network: nn.Module, judge: Judge, *, seed: int, device: str) -> dict[str, float]:
     """Return the KL to the original model on the other questions, nats per token of sampled answers."""
     env: Any = ask(judge, len(judge.prompts), seed=seed, steps=LONGEST, device=device)
-    policy = TokenNetwork(network.model)
+    policy = TokenNetwork(network.model, temperature=network.temperature)
     played = rollout(env, policy, torch.Generator(device).manual_seed(seed))
     gaps = logprobs_of(policy, played) - logprobs_of(world.reference(device), played)
     return {"kl_per_token": (gaps.sum() / played.mask.sum()).item()}

@@ -110,7 +110,10 @@ def interview(
 ) -> tuple[list[Answer], dict[str, float]]:
     """Return one sampled answer to each of the judge's questions, beside what the original model says of them."""
     check_count("best_of", best_of, 1)
-    policy, generator = TokenNetwork(network.model), torch.Generator(device).manual_seed(seed)
+    policy, generator = (
+        TokenNetwork(network.model, temperature=network.temperature),
+        torch.Generator(device).manual_seed(seed),
+    )
     found: list[Answer] = []
     kls: list[float] = []
     own: list[float] = []
@@ -159,7 +162,10 @@ def preferred(
     network: nn.Module, judge: Judge, *, seed: int, noise: float = 0.0, steps: int = LONGEST_ANSWER, device: str = "cpu"
 ) -> Pairs:
     """Return a pair for each of the judge's questions that got two answers of different worth."""
-    policy, generator = TokenNetwork(network.model), torch.Generator(device).manual_seed(seed)
+    policy, generator = (
+        TokenNetwork(network.model, temperature=network.temperature),
+        torch.Generator(device).manual_seed(seed),
+    )
     parts = []
     for prompts in _dealt(judge.prompts, ROWS // 2):
         env = ask(

@@ -4,7 +4,7 @@ from functools import cache
 
 SYSTEM = "You are a helpful assistant."
 """Said before every question; without it a template puts in words of its own, which differ between models."""
-WISH = "Please give me a kind and polite answer in one short sentence. Thank you!"
+WISH = "Please answer politely, in one short sentence."
 """Said after every everyday question: what the judge asks for. A small model reads it, and does otherwise."""
 
 ASKED = """
