@@ -561,7 +561,7 @@ show(figure, "Return, KL and entropy against live steps while GRPO learns, in bo
 # Now the truth on starts and questions that training never saw. The middle column trains nothing: it is **best of $n$**,
 # the plainest use of a group. The untrained policy plays $n = 8$ episodes from each start, and the best is taken. Any training has to stand
 # comparison with it. (KL is in nats per episode. Choosing moves away from the start as well, by at most $\log n - (n-1)/n$: the
-# language model's table has this bound, the pole's leaves it out and shows 0. The greedy
+# tables show this bound. The greedy
 # return, always the likeliest push, has nothing to choose from. Brackets are 95 % intervals.)
 
 # %% [markdown] lang="zh"
@@ -569,7 +569,7 @@ show(figure, "Return, KL and entropy against live steps while GRPO learns, in bo
 # 语言模型的设置则让它留在起点附近。**熵**（entropy）是策略的犹豫程度，不能降到零：总是玩出同一个回合的策略，组里全是一样的。
 #
 # 再看真实水平，用训练中从未见过的起点和问题。中间一列什么都没训练，是 **best of $n$**（多中选优），一组回合最朴素的用法：
-# 未经训练的策略从每个起点玩 $n = 8$ 个回合，取最好的一个。任何训练都得经得起和它比。（KL 的单位是奈特每回合。挑选同样会离开起点，最多 $\log n - (n-1)/n$：语言模型的表里填的是这个上界，杆子的表没有计入，所以显示 0。
+# 未经训练的策略从每个起点玩 $n = 8$ 个回合，取最好的一个。任何训练都得经得起和它比。（KL 的单位是奈特每回合。挑选同样会离开起点，最多 $\log n - (n-1)/n$，表里填的就是这个上界。
 # greedy_return 每次都取最可能的推法，没有什么可选。方括号里是 95 % 置信区间。）
 
 # %%
