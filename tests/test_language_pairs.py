@@ -103,6 +103,15 @@ BROKEN = {
         '{"prompt": "p", "chosen": [{"role": "x", "content": null}], "rejected": "r"}', 17, ["chosen is", "content"]),
     "a value that is named like a key": ('{"prompt": "chosen", "chosen": 3, "rejected": "r"}', 22, ["chosen is 3"]),
     "an escaped key": ('{"prompt": "p", "ch\\u006fsen": 3, "rejected": "r"}', 1, ["chosen is 3"]),
+    "an empty answer": ('{"prompt": "p", "chosen": "", "rejected": "r"}', 17, ["chosen has an empty answer"]),
+    "half a character": ('{"prompt": "p", "chosen": "\\ud800", "rejected": "r"}', 17, ["lone surrogate"]),
+    "nobody answers": (
+        '{"prompt": "p", "chosen": [{"role": "user", "content": "c"}], "rejected": "r"}', 17, ["no words of the ass"]),
+    "one is the beginning of the other": (
+        '{"chosen": [{"role": "user", "content": "q"}], "rejected": [{"role": "user", "content": "q"}, '
+        '{"role": "assistant", "content": "r"}]}', 2, ["chosen has no words of the assistant"]),
+    "a number of thousands of digits": ('{"prompt": ' + "9" * 5000 + "}", 1, ["digits", "write messages"]),
+    "lists in lists": ('{"prompt": ' + "[" * 200_000 + "}", 1, ["write messages"]),
     "no prompt in common": ('{"chosen": "c", "rejected": "r"}', 1, ["no prompt", "say what was asked"]),
 }  # fmt: skip
 
@@ -149,7 +158,8 @@ def test_pairs_are_the_two_chats_with_one_start(tokenizer):
 
 def test_answers_that_are_alike_are_left_out_and_nothing_but_those_is_an_error(tokenizer):
     alike = Preference([user("hello")], [assistant("the cat")], [assistant("the cat")])
-    pairs = pairs_from_chat(tokenizer, [alike, PREFERENCES[0], alike, PREFERENCES[2]])
+    with pytest.warns(UserWarning, match="2 of 4 preferences"):
+        pairs = pairs_from_chat(tokenizer, [alike, PREFERENCES[0], alike, PREFERENCES[2]])
     expected = pairs_from_chat(tokenizer, [PREFERENCES[0], PREFERENCES[2]])
     assert len(pairs) == 2
     assert torch.equal(pairs.chosen.actions, expected.chosen.actions)

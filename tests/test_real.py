@@ -8,6 +8,9 @@ import pytest
 import torch
 import transformers
 
+from lessons.drive import drive
+from lessons.options import Options
+from lessons.side_by_side import LESSONS
 from lessons.worlds import load
 from lessons.worlds.language import tokenizer
 from lessons.worlds.real import Real, opening, prompts
@@ -19,6 +22,7 @@ from rl_core.algorithms.grpo import GRPOConfig, grpo
 from rl_core.errors import InvalidArgument
 from rl_core.evaluate import evaluate
 from rl_core.rollout import rollout
+from tests.small_runs import small
 from tests.worlds import seeded
 
 EGG = "How do I boil an egg?"
@@ -390,6 +394,17 @@ def test_the_three_stages_run_and_leave_samples_and_numbers(folder, tmp_path, mo
     assert json.loads((tmp_path / "summary.json").read_text())["seed"] == 0
     page = (tmp_path / "samples.md").read_text(encoding="utf-8")
     assert all(text in page for text in (*prompts.HELD_OUT_WHO, prompts.questions(held_out=True)[0]))
+
+
+@NEEDS_PEFT
+@pytest.mark.parametrize("lesson", LESSONS.values(), ids=LESSONS)
+def test_every_lesson_runs_on_a_chat_model(lesson, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Judge, "__call__", lambda self, _, answers: [float(answer[0]) for answer in answers])
+    options = Options(quick=True, model=str(folder), lora=4, out=tmp_path)
+    summary = drive(lesson, {"language": small(lesson, "real")}, options, tmp_path)
+    half = summary["worlds"]["language"]
+    assert half["iterations"] == half["config"]["iterations"] if "iterations" in half["config"] else half["iterations"]
+    assert (tmp_path / "language" / "config.json").is_file() and half["steps"] > 0
 
 
 @pytest.mark.slow

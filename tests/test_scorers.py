@@ -206,6 +206,12 @@ def test_a_model_without_a_head_for_one_number_is_refused():
         TokenScorer.on_trunk_of(transformers.CohereForCausalLM(cohere))
 
 
+def test_a_token_without_an_embedding_is_refused():
+    scorer, episodes = token_scorer("llama"), text_episodes([[1, 2]], [[3, VOCABULARY]])
+    with pytest.raises(InvalidArgument, match=rf"token {VOCABULARY} is none of the model's {VOCABULARY} embeddings"):
+        scorer.score(episodes)
+
+
 def test_an_empty_answer_and_one_beyond_the_context_are_refused_with_their_numbers():
     episodes = text_episodes(PROMPTS, ANSWERS)
     episodes.mask[2] = False

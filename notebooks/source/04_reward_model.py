@@ -580,8 +580,8 @@ show(figure, "The tokens of four answers, each coloured by the score of the answ
 # %% [markdown] lang="en"
 # The last number of each line is the score of the whole answer. It is decided late: most beginnings get about what a plain answer gets, near the middle of the ladder, and the last tokens tip the scale.
 #
-# But look for half sentences that score high, as in the last line. A refusal that breaks off is no good answer. It is just that no such thing was ever in a pair, so *no judgment
-# has ever said what it is worth*. A reward model is reliable where it was taught, and anything at all elsewhere. A policy that hunts for points will find such places. That is called
+# But look at the half sentences just before the end. A polite wish without its last sign scores less than no wish at all. Nobody has judged it so: no such thing was ever in a pair, and *no judgment
+# has ever said what it is worth*. A reward model is reliable where it was taught, and anything at all elsewhere, too high or too low. A policy that hunts for points will find the places where it is too high. That is called
 # *reward hacking*, and it is one more reason for staying close to the start.
 #
 # ### Does it read the last token?
@@ -592,8 +592,8 @@ show(figure, "The tokens of four answers, each coloured by the score of the answ
 # %% [markdown] lang="zh"
 # 每一行最后的数，就是整个回答的分数。它定得很晚：大多数开头得到的分数和平淡的回答差不多，在阶梯的中段；最后几个词元才让它一边倒。
 #
-# 不过请找一找得分很高的半截话，比如最后一行里的。说到一半的拒答并不是什么好回答，只是这样的东西从来没有出现在任何一对里，所以*没有哪个判断说过它值多少*。
-# 奖励模型在学过的地方可靠，在别处说什么都有可能。一心找分的策略会找到这种地方，这叫*奖励作弊*（reward hacking），也是不要离起点太远的又一个理由。
+# 不过请看快到结尾的半截话：一句礼貌的祝愿，少了最后一个符号，得分竟然比没有祝愿还低。可没有人这样评判过：这样的东西从来没有出现在任何一对里，*没有哪个判断说过它值多少*。
+# 奖励模型在学过的地方可靠，在别处说什么都有可能，或高或低。一心找分的策略会找到打得太高的地方，这叫*奖励作弊*（reward hacking），也是不要离起点太远的又一个理由。
 #
 # ### 它读到最后一个词元了吗？
 #

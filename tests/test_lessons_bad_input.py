@@ -1,0 +1,120 @@
+"""What a learner may pass to a lesson by mistake is refused in words that help, before anything is trained."""
+
+import sys
+from dataclasses import replace
+from math import log
+
+import pytest
+
+from lessons.drive import drive
+from lessons.options import Options, worlds_run
+from lessons.run import Run, judged
+from lessons.side_by_side import LESSONS
+from lessons.worlds import NAMES, load
+from rl_core.errors import CheckpointError, InvalidArgument
+from tests.small_runs import small
+
+each_world = pytest.mark.parametrize("world", NAMES)
+
+
+@each_world
+@pytest.mark.parametrize("algorithm", ["ppo", "grpo", "reinforce"])
+def test_a_policys_folder_is_no_reward_model(algorithm, world, tmp_path):
+    policy = load(world).network("reference", seed=0, critic=False)
+    load(world).save(policy, tmp_path)
+    lesson = LESSONS[algorithm]
+    for folder in (str(tmp_path), "reference", str(tmp_path / "nothing")):
+        config = replace(small(lesson, world), scorer=folder)
+        with pytest.raises(InvalidArgument, match=r"scorer=.*holds no reward model.*lessons\.reward_model"):
+            Run.start(lesson, load(world), config, seed=0, device="cpu")
+
+
+@each_world
+def test_a_saved_reward_model_is_one(world, tmp_path):
+    load(world).save_scorer(load(world).scorer("reference", seed=0), tmp_path)
+    config = replace(small(LESSONS["grpo"], world), scorer=str(tmp_path))
+    run = Run.start(LESSONS["grpo"], load(world), config, seed=0, device="cpu")
+    assert not any(weight.requires_grad for weight in run.scorer.parameters())
+
+
+@each_world
+def test_preferences_from_scratch_are_anchored_to_the_policy_as_it_was_drawn(world):
+    config = replace(small(LESSONS["dpo"], world), start="scratch", iterations=1)
+    run = Run.start(LESSONS["dpo"], load(world), config, seed=3, device="cpu")
+    drawn, frozen = run.network.state_dict(), run.reference.state_dict()
+    assert all((drawn[name] == weight).all() for name, weight in frozen.items())
+    assert len(list(LESSONS["dpo"].train(run))) == 1
+
+
+@pytest.mark.parametrize("given", [["--world", "cartpole"], ["--world", "sums"]])
+def test_a_model_where_there_is_none_to_choose_is_refused(given, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["lesson", *given, "--model", "smollm2"])
+    with pytest.raises(InvalidArgument, match=r"model='smollm2'.*none to choose"):
+        worlds_run(Options, LESSONS["grpo"].settings, None, description="")
+
+
+def test_a_rough_type_widens_the_guard_of_the_real_model_alone():
+    options = Options(model="smollm2", dtype="bfloat16")
+    guards = [
+        LESSONS["ppo"].settings[key].adjusted(start=None, quick=False, dtype=options.dtype_of(name))
+        for key, name in (("cartpole", "cartpole"), ("real", "language"))
+    ]
+    assert [config.update.max_sampler_gap for config in guards] == [1e-4, 1.0]
+    assert Options(dtype="bfloat16").dtype_of("language") == "float32"
+
+
+def test_another_vocabulary_is_refused(tmp_path):
+    import transformers
+
+    config = transformers.LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"50 tokens.*1,000.*--model"):
+        load("language").network(str(tmp_path), seed=0)
+
+
+@each_world
+def test_pairs_of_which_all_are_ties_are_refused_and_one_kind_of_two_is_left_out(world):
+    kinds = load(world).preferences(load(world).reference(), 12, seed=0, held_out=True)
+    scorer = load(world).scorer("reference", seed=0)
+    none = {kind: pairs.rows(slice(0, 0)) for kind, pairs in kinds.items()}
+    with pytest.raises(InvalidArgument, match="equally good"):
+        judged(scorer, none)
+    some = judged(scorer, {"empty": next(iter(none.values())), **kinds})
+    assert "accuracy_empty" not in some and some["pairs"] == sum(map(len, kinds.values()))
+
+
+@each_world
+def test_choosing_the_best_of_n_costs_the_same_bound_in_every_world(world):
+    policy = load(world).reference()
+    found = load(world).gold(policy, seed=0, quick=True, best_of=4)
+    assert found["kl"] == pytest.approx(log(4) - 3 / 4, abs=1e-4)
+
+
+def test_rlhf_goes_on_from_wherever_its_folder_lies(tmp_path):
+    lesson, config = LESSONS["rlhf"], small(LESSONS["rlhf"], "cartpole")
+
+    def begun(folder):
+        return lesson.start(lesson, load("cartpole"), config, seed=0, device="cpu", folder=folder, quick=True)
+
+    run = begun(tmp_path / "here")
+    for _ in zip(range(5), lesson.train(run), strict=False):
+        pass
+    run.save(tmp_path / "run.pt")
+    (tmp_path / "here").rename(tmp_path / "there")
+    other = begun(tmp_path / "there")
+    other.load(tmp_path / "run.pt")
+    assert other.iteration == 5 and other.now.lesson.name == "ppo"
+
+
+def test_noise_in_a_learners_own_pairs_is_refused():
+    with pytest.raises(InvalidArgument, match=r"noise=0\.2 with preferences='mine'"):
+        replace(LESSONS["dpo"].settings["language"], noise=0.2, preferences="mine")
+
+
+def test_the_same_quantities_are_known_of_dpo_before_and_after(tmp_path):
+    config = replace(small(LESSONS["dpo"], "cartpole"), iterations=1)
+    summary = drive(LESSONS["dpo"], {"cartpole": config}, Options(quick=True, out=tmp_path), tmp_path)
+    half = summary["worlds"]["cartpole"]
+    assert half["before"]["implicit_accuracy"] == 0.5 and set(half["before"]) == set(half["after"])
