@@ -46,7 +46,6 @@ def after(name: str) -> Callable[[Result], float | None]:
 SECONDS = Row("seconds of training, one core", "", lambda r: r["seconds"])
 SAMPLED = Row("return, sampled", ">= 475 on every seed", after("sampled_return"))
 GREEDY = Row("return, greedy", ">= 475 on every seed", after("greedy_return"))
-IMPLICIT = Row("held-out pairs told apart by its implicit reward", "", after("implicit_accuracy"), percent)
 
 
 def steps(bar: str) -> Row:
@@ -84,11 +83,10 @@ TABLES: dict[str, tuple[str, tuple[Row, ...]]] = {
         (
             Row("return, sampled", ">= 450 on every seed", after("sampled_return")),
             Row("return, greedy", "", after("greedy_return")),
-            IMPLICIT,
             SECONDS,
         ),
     ),
-    "dpo language": ("DPO, language model", (*TONES[:-1], IMPLICIT, SECONDS)),
+    "dpo language": ("DPO, language model", TONES),
     "grpo cartpole": ("GRPO, CartPole", (SAMPLED, GREEDY, steps("<= 200,000"), SECONDS)),
     "grpo language": ("GRPO, language model, the judge's reward", TONES),
     "grpo language learnt": ("GRPO, language model, a reward model's", TONES),
