@@ -342,9 +342,9 @@ show(figure, "Left: the pole's learnt reward over lean and turning speed. Right:
 # has told this model the pole's true reward. It has found it from opinions, since a constant per step is what makes longer
 # drives win. On top comes a small taste of its own, the darker the more: for a pole that hardly turns. That is from the clips, of which the steadier was preferred.
 #
-# *Right:* a bar marks the median of each true score. The best answers, right and polite, stand clearly apart, though the judge
-# never gave the model a single number. Among the rest it sees little difference, or none, at this point of its training.
-# And some dots stand where they should not: high above 0 on the left is a wrong answer that it likes.
+# *Right:* a bar marks the median of each true score. The better an answer, the higher its bar, though the judge
+# never gave the model a single number; the best answers, right and polite, stand clearly apart.
+# But some dots stand where they should not: high above 0 on the left is a wrong answer that it likes.
 # **A reward model is an estimate**, and step 3 will search it for mistakes.
 #
 # ### A unit for the reward
@@ -359,8 +359,8 @@ show(figure, "Left: the pole's learnt reward over lean and turning speed. Right:
 # **左图**：先看色标上的数字。**到处的奖励都差不多，每步约一分**。没有谁把杆子的真实奖励告诉过这个模型，它是从意见里自己找到的，
 # 因为正是“每步一个常数”让更长的行驶胜出。在这之上还有一点它自己的口味，颜色越深越喜欢：它喜欢几乎不转的杆子。那是从片段里学来的，因为更稳的片段更受喜欢。
 #
-# **右图**：横杠是每种真实分数对应的中位数。最好的回答（正确而且礼貌）明显高出一截，尽管裁判从没给过模型任何一个数。
-# 其余的回答，训练到这个程度，它还看不出多少差别，甚至完全看不出。还有些点站错了地方：左边远高于 0 的，就是它喜欢的错误回答。
+# **右图**：横杠是每种真实分数对应的中位数。回答越好，横杠越高，尽管裁判从没给过模型任何一个数；最好的回答（正确而且礼貌）明显高出一截。
+# 但有些点站错了地方：左边远高于 0 的，就是它喜欢的错误回答。
 # **奖励模型只是一个估计**，而第三步会去翻找它的错误。
 #
 # ### 给奖励一个单位
@@ -615,20 +615,24 @@ for word in ("falls", "stays"):
 # %% [markdown] lang="en"
 # (*Later* is after the first look at 475 steps or more, the dotted line. Every look is at drives from unseen starts. A line is a seed.)
 #
-# - **The rate.** Where it stays as it is, the pole keeps falling again, however well it has stood. Once nearly all drives last, nearly all returns are alike, and what is left of the
-#   advantages is chance, which the normalisation brings to its usual size (lesson 2). A policy that takes full steps after chance wanders off. With a rate that comes down, it is
+# - **The rate.** Everybody gets there. Where the rate stays as it is, the pole falls again more often, and deeper. Once nearly all drives last, nearly all returns are alike, and what is left of the
+#   advantages is small differences and chance, which the normalisation brings to their usual size (lesson 2). A policy that takes full steps after them wanders off. With a rate that comes down, it is
 #   held where it has arrived. Nothing in the loss says "enough": the schedule does.
-# - **The anchor.** It does its work, see the KL: the policy stays much nearer to the clone. But this clone is a bad driver, and this reward model is nearly right. To be held
-#   near the one, against the word of the other, costs steps. An anchor is no remedy for unrest; it is for a reward that one does not quite trust, and for a start that knows something. The language model needs it for
-#   both reasons. When the reward is wrong, as in the last section, we shall see what it is worth.
+# - **The anchor.** It keeps the policy much nearer to the clone: see the KL. On the way this is a burden, since the clone is a bad driver, and the two pull in opposite directions: there are more looks below 475,
+#   not fewer. But look at the ends. Without an anchor, one seed drifts away even while its rate comes down: the reward model has a taste of its own on top of the constant, no drive is short enough any more to
+#   contradict it, and nothing else holds the policy. With both, the worst of the three ends close to 500.
+#
+# Three seeds are few, and a look can be lucky. But take along that *getting there* and *staying there* are two things, and that the reward takes care of the first one only.
 
 # %% [markdown] lang="zh"
 # （“以后”指第一次达到 475 步（虚线）之后。每次看的都是从没见过的起点。一条线是一个种子。）
 #
-# - **学习率。** 保持不变的话，杆子立得再好，也会一次次再倒下。几乎每次行驶都撑到最后时，回报就几乎都一样，优势里剩下的只是偶然，而归一化又把它放大到平常的大小（第 2 课）。
-#   迈着大步跟着偶然走的策略，自然会走偏。学习率降下来，策略就留在了到达的地方。损失里没有一处说“够了”，这句话是学习率的安排说的。
-# - **锚。** 它尽了本分，看 KL 就知道：策略离克隆近得多。可是这个克隆是个差劲的司机，而这个奖励模型几乎是对的。违背后者的话，硬被拉在前者身边，代价就是步数。
-#   锚治不了不安分；它防的是信不过的奖励，护的是起点本来就会的东西。语言模型两样都需要。奖励错了的时候它值多少，最后一节会看到。
+# - **学习率。** 大家都到得了。学习率保持不变的，杆子更常倒下，也倒得更狠。几乎每次行驶都撑到最后时，回报就几乎都一样，优势里剩下的只是微小的差别和偶然，
+#   而归一化又把它们放大到平常的大小（第 2 课）。迈着大步跟着它们走的策略，自然会走偏。学习率降下来，策略就留在了到达的地方。损失里没有一处说“够了”，这句话是学习率的安排说的。
+# - **锚。** 它让策略离克隆近得多，看 KL 就知道。路上这是个负担：克隆是个差劲的司机，两股力量方向相反，所以低于 475 的次数反而更多。但请看结尾。没有锚的时候，有一个种子即使学习率在下降也漂走了：
+#   奖励模型在那个常数之上还有自己的口味，而现在已经没有哪次行驶短得能反驳它，也没有别的东西拉住策略。两样都用上，三个种子里最差的也停在 500 附近。
+#
+# 三个种子很少，看一眼也可能碰巧走运。但请记住：“到得了”和“留得住”是两回事，奖励只管前一件。
 
 # %% [markdown] lang="en"
 # ## The credit microscope
