@@ -537,7 +537,7 @@ for said, found in credits.items():
 
 # %%
 display(excerpt(lesson.train, "while run.iteration", "yield"))
-display(excerpt(lesson.round_of, "reference = run.reference", "run.schedule.step()"))
+display(excerpt(lesson.passes_over, "for _ in range", "run.schedule.step()"))
 
 # %% [markdown] lang="en"
 # We run it twice in each world, on one budget of pairs and passes: `writer="policy"`, each round's pairs are the learner's
