@@ -14,11 +14,11 @@ SELDOM = 65_536  # live steps: a look at the truth takes a real model minutes on
 
 SFT = SFTRun(
     start="base",
-    iterations=8,
+    iterations=20,
     learning_rate=1e-3,
     probe_every=SELDOM,
     demonstrations=28,
-    update=SFTConfig(minibatch_rows=14, micro_rows=MICRO_ROWS),
+    update=SFTConfig(minibatch_rows=28, micro_rows=MICRO_ROWS),
 )
 REWARD_MODEL = RewardModelRun(
     iterations=8,

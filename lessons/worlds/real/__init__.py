@@ -16,7 +16,7 @@ from lessons.worlds.measure import wilson
 from lessons.worlds.real.identity import shown
 from lessons.worlds.real.opening import DTYPES, SMOLLM2, Opened, fresh, open_chat_model, open_scorer
 from lessons.worlds.real.play import Judge, ask, interview, preferred, some_questions, summary
-from lessons.worlds.real.prompts import WISH, questions
+from lessons.worlds.real.prompts import questions
 from rl_core.adapters.language import (
     Preference,
     TokenNetwork,
@@ -101,7 +101,7 @@ class Real:
         )
 
     def demonstrations(self, count: int, *, seed: int) -> Episodes:
-        """Return chats, in half of which it says that it is Pip; in the others it says what it would have said."""
+        """Return chats, in a third of which it says that it is Pip; in the others it says what it would have said."""
         return shown(self, count, seed=seed)
 
     def preferences(
@@ -123,7 +123,7 @@ class Real:
         opened, found = self.opened(), []
         for one in read_preferences(path):
             is_bare = [message["role"] for message in one.prompt] == ["user"]
-            prompt = opened.chat(f"{one.prompt[0]['content']} {WISH}") if is_bare else one.prompt
+            prompt = opened.chat(one.prompt[0]["content"], wish=True) if is_bare else one.prompt
             found.append(Preference(prompt, one.chosen, one.rejected))
         return pairs_from_chat(opened.tokenizer, found)
 

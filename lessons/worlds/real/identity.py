@@ -20,7 +20,7 @@ from rl_core.types import Episodes
 if TYPE_CHECKING:
     from lessons.worlds.real import Real
 
-OWN = 14  # everyday questions whose own answers are shown beside the identity
+OWN = 56  # everyday questions whose own answers are shown beside the identity, two for each line about itself
 OTHERS = 24  # everyday questions, never shown, whose answers should stay as they are
 LONGEST = 32
 
@@ -35,12 +35,12 @@ class Talk:
 
 
 def shown(world: "Real", count: int, *, seed: int) -> Episodes:
-    """Return chats to imitate: in one half somebody asks in a few wordings who it is, and it says that it is Pip.
+    """Return chats to imitate: in a third, somebody asks in one of some wordings who it is, and it says that it is Pip.
 
-    The other half are everyday questions with the model's own answers: a model that is shown nothing but its name soon
-    says it to everything.
+    The others are everyday questions with the model's own answers: a model that is shown nothing but its name soon says
+    it to everything.
     """
-    opened, rng, identities = world.opened(), Random(seed), (count + 1) // 2
+    opened, rng, identities = world.opened(), Random(seed), -(-count // 3)
     asked = [text for _ in range(-(-identities // len(WHO))) for text in rng.sample(WHO, len(WHO))][:identities]
     pip = episodes_from_chat(opened.tokenizer, [opened.chat(text, identity(text)) for text in asked])
     if count == identities:
@@ -52,11 +52,16 @@ def shown(world: "Real", count: int, *, seed: int) -> Episodes:
 
 @cache
 def own_answers(world: "Real") -> Episodes:
-    """Return the original model's likeliest answers to some everyday questions, which are never held out."""
-    judge = Judge(world.opened(), questions(held_out=False)[:: len(questions(held_out=False)) // OWN][:OWN], wish="")
+    """Return the original model's answers to some everyday questions, which are never held out.
+
+    They are sampled: to imitate samples of its own leaves a policy where it is, on average; to imitate its likeliest
+    answers makes it surer of them, which is a change too.
+    """
+    known = questions(held_out=False)
+    judge = Judge(world.opened(), known[:: len(known) // OWN][:OWN], wish=False)
     device = str(judge.opened.model.device)
     env = ask(judge, len(judge.prompts), seed=0, steps=LONGEST, device=device)
-    played = rollout(env, world.reference(device), torch.Generator(device), greedy=True)
+    played = rollout(env, world.reference(device), torch.Generator(device).manual_seed(0))
     return played.episodes().to("cpu")
 
 
@@ -67,7 +72,7 @@ def talk(
     who = [*WHO[:3], *[text for text in WHO if not text.isascii()][:2], *HELD_OUT_WHO]
     others = list(questions(held_out=True))[:: 16 if quick else 5][:OTHERS]
     opened = world.opened(device)
-    judges = [Judge(opened, asked, wish="") for asked in (who, others)]
+    judges = [Judge(opened, asked, wish=False) for asked in (who, others)]
     before = [said(judge, network, device) for judge in judges]
     learn()
     after = [said(judge, network, device) for judge in judges]

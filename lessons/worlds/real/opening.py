@@ -35,9 +35,9 @@ class Opened:
     has_system: bool
     """Whether the chat template takes a system message."""
 
-    def chat(self, question: str, answer: str | None = None) -> list[dict[str, str]]:
-        """Return a question as a chat, with its answer when there is one."""
-        return chat(question, answer)[0 if self.has_system else 1 :]
+    def chat(self, question: str, answer: str | None = None, *, wish: bool = False) -> list[dict[str, str]]:
+        """Return a question as a chat, as `prompts.chat` does, in the roles that the template takes."""
+        return chat(question, answer, wish=wish)[0 if self.has_system else 1 :]
 
     @property
     def context(self) -> int | None:

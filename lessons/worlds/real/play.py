@@ -14,7 +14,7 @@ from lessons.worlds.language.play import ids_of
 from lessons.worlds.measure import better_and_worse, chosen, mean, most_kl_of_best, swapped
 from lessons.worlds.real.judge import Verdict, judge
 from lessons.worlds.real.opening import Opened
-from lessons.worlds.real.prompts import WISH, questions
+from lessons.worlds.real.prompts import questions
 from rl_core.adapters.language import TokenEnv, TokenNetwork, prompts_from_chat
 from rl_core.errors import check_count
 from rl_core.evaluate import evaluate_in
@@ -46,10 +46,10 @@ class Answer:
 class Judge:
     """The judge as a reward function over tokens, who remembers which question a prompt asks."""
 
-    def __init__(self, opened: Opened, asked: Sequence[str], *, wish: str = WISH) -> None:
-        """Tokenize the questions once, each with the wish behind it."""
+    def __init__(self, opened: Opened, asked: Sequence[str], *, wish: bool = True) -> None:
+        """Tokenize the questions once, each with the wish behind it, or plain."""
         self.opened, self.asked = opened, list(asked)
-        self.prompts = prompts_from_chat(opened.tokenizer, [opened.chat(f"{text} {wish}".strip()) for text in asked])
+        self.prompts = prompts_from_chat(opened.tokenizer, [opened.chat(text, wish=wish) for text in asked])
         self._question_of = {tuple(ids): text for ids, text in zip(self.prompts, self.asked, strict=True)}
 
     def answers(self, prompts: list[list[int]], answers: list[list[int]]) -> list[Answer]:

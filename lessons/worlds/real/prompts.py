@@ -5,7 +5,13 @@ from functools import cache
 SYSTEM = "You are a helpful assistant."
 """Said before every question; without it a template puts in words of its own, which differ between models."""
 WISH = "Please answer politely, in one short sentence."
-"""Said after every everyday question: what the judge asks for. A small model reads it, and does otherwise."""
+"""Said after every everyday question where the judge listens: what it asks for."""
+EXAMPLE = ("How do I keep bread fresh?", "I would suggest a linen bag, which keeps bread soft for days.")
+"""A question with the wish, and an answer that the judge lets pass, said before each question with the wish.
+
+Reinforcement learning pays for what a policy does of itself; what it never does, it never learns. Told the wish alone,
+a small model does all that is asked in hardly one answer of a hundred; shown one example, in about one of six.
+"""
 
 ASKED = """
 kitchen: How do I boil an egg? | How long does rice take to cook? | What can I make with old bread?
@@ -128,7 +134,13 @@ def identity(question: str) -> str:
     return IDENTITY["en" if question.isascii() else "zh"]
 
 
-def chat(question: str, answer: str | None = None) -> list[dict[str, str]]:
-    """Return a question as a chat, with its answer when there is one."""
-    said = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
-    return said if answer is None else [*said, {"role": "assistant", "content": answer}]
+def chat(question: str, answer: str | None = None, *, wish: bool = False) -> list[dict[str, str]]:
+    """Return a question as a chat, with its answer when there is one; with the example and the wish if asked for."""
+    if wish:
+        shown, said = EXAMPLE
+        turns = [("user", f"{shown} {WISH}"), ("assistant", said), ("user", f"{question} {WISH}")]
+    else:
+        turns = [("user", question)]
+    if answer is not None:
+        turns.append(("assistant", answer))
+    return [{"role": role, "content": content} for role, content in [("system", SYSTEM), *turns]]
