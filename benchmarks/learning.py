@@ -5,7 +5,7 @@ The README's tables are made from that file, and a test holds the two together.
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
@@ -29,7 +29,13 @@ from lessons.worlds import load
 from rl_core.errors import RLCoreError, check_choice
 
 SEEDS = range(5)
-VARIANTS: dict[str, dict[str, Any]] = {"scratch": {"start": "scratch"}, "noisy": {"noise": 0.2}}
+VARIANTS: dict[str, Callable[[Any], Any]] = {
+    "": lambda config: config,
+    "scratch": lambda config: replace(config, start="scratch"),
+    "noisy": lambda config: replace(config, noise=0.2),
+    "learnt": lambda config: replace(config, update=replace(config.update, kl_in="reward", scale=False, beta=0.2)),
+    "learnt k3": lambda config: config,
+}
 Result = dict[str, Any]
 
 
@@ -41,7 +47,8 @@ class Task:
     world: str
     seed: int
     variant: str = ""
-    """Nothing, "scratch" (an untrained start), "learnt" (rewards of a reward model trained for it), or "noisy"."""
+    """Nothing; scratch: an untrained start; noisy: wrong labels; learnt: rewards of a reward model trained for it, with
+    the KL in the reward; learnt k3: these, with the settings of the lesson, whose KL is in the loss."""
     learns: bool = True
     """False: the control, whose learning rate is 0."""
 
@@ -49,6 +56,14 @@ class Task:
     def name(self) -> str:
         """Return what its results are filed under, but for the seed."""
         return " ".join(part for part in (self.algorithm, self.world, self.variant) if part)
+
+    @property
+    def config(self) -> Any:
+        """Return the settings of the run."""
+        if self.algorithm not in LESSONS:
+            return BestOfNRun(n=8)
+        config = VARIANTS[self.variant](LESSONS[self.algorithm].settings[load(self.world).settings])
+        return config if self.learns else config.idle()
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,7 @@ def tasks() -> list[Task]:
         for algorithm in ("rlhf", "sft", "ppo", "reinforce", "reward_model", "grpo", "dpo")
         for seed in SEEDS
     ]
-    language += [Task("grpo", "language", seed, "learnt") for seed in SEEDS]
+    language += [Task("grpo", "language", seed, variant) for variant in ("learnt", "learnt k3") for seed in SEEDS]
     language += [Task("grpo", "sums", seed) for seed in SEEDS]
     language += [Task("reward_model", "language", seed, "noisy") for seed in SEEDS]
     language += [Task("best_of_8", "language", seed) for seed in SEEDS]
@@ -90,13 +105,10 @@ def measure(task: Task, device: str) -> Result:
     torch.set_num_threads(1)
     if task.algorithm == "best_of_8":
         return best_of_8(task, device)
-    lesson, world = LESSONS[task.algorithm], load(task.world)
-    config = lesson.settings[world.settings]
-    config = replace(config, **VARIANTS.get(task.variant, {}))
-    config = config if task.learns else config.idle()
+    lesson, world, config = LESSONS[task.algorithm], load(task.world), task.config
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        if task.variant == "learnt":
+        if task.variant.startswith("learnt"):
             config = replace(config, scorer=str(taste(world, task.seed, device, folder / "taste")))
         begin = lesson.start or Run.start
         run = begin(lesson, world, config, seed=task.seed, device=device, folder=folder)
@@ -120,8 +132,7 @@ def measure(task: Task, device: str) -> Result:
 
 def best_of_8(task: Task, device: str) -> Result:
     """Return what the best of eight, by the world's own reward, is worth."""
-    config = BestOfNRun(n=8)
-    found = best_of_n.run(task.world, config, BestOptions(seed=task.seed, device=device))
+    found = best_of_n.run(task.world, task.config, BestOptions(seed=task.seed, device=device))
     return asdict(task) | found | {"name": task.name, "stages": {}, "steps": 0, "steps_to_solved": None}
 
 
@@ -180,16 +191,7 @@ def run(options: Options) -> None:
 
 def settings(names: Sequence[str]) -> dict[str, Any]:
     """Return the settings in force behind each name."""
-    first = {task.name: task for task in reversed(tasks()) if task.learns}
-    return {
-        name: BestOfNRun(n=8)
-        if first[name].algorithm not in LESSONS
-        else replace(
-            LESSONS[first[name].algorithm].settings[load(first[name].world).settings],
-            **VARIANTS.get(first[name].variant, {}),
-        )
-        for name in names
-    }
+    return {task.name: task.config for task in tasks() if task.learns and task.name in names}
 
 
 if __name__ == "__main__":

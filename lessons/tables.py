@@ -169,9 +169,7 @@ RLHF = {
     "language": RLHFRun(
         sft=replace(SFT["language"], iterations=6),
         reward_model=REWARD_MODEL["language"],
-        ppo=replace(
-            PPO["language"], iterations=32, learning_rate=5e-4, update=replace(PPO["language"].update, beta=0.2)
-        ),
+        ppo=replace(PPO["language"], iterations=32, update=replace(PPO["language"].update, beta=0.2)),
     ),
     "real": real.RLHF,
 }

@@ -58,6 +58,20 @@ def test_what_is_paid_for_the_question_alone_changes_no_update(world, name, devi
 
 
 @both_worlds
+def test_the_kl_in_the_reward_is_a_reward_less_the_kl(world, device):
+    played = played_in(world, device)
+    reference = world.network(seed=2, device=device, dtype=torch.float64)
+    with torch.no_grad():
+        now = evaluate(world.network(device=device, dtype=torch.float64), played.episodes()).logprobs
+        then = evaluate(reference, played.episodes()).logprobs
+    paid = replace(played, rewards=played.rewards - 0.3 * torch.where(played.mask, now - then, 0.0))
+    expected = updated(world, "grpo", paid, device, beta=0.0)[0]
+    found = updated(world, "grpo", played, device, beta=0.3, kl_in="reward")[0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert (updated(world, "grpo", played, device, beta=0.3)[0] - found).abs().max() > 1e-6  # the control: in the loss
+
+
+@both_worlds
 @in_groups
 def test_equal_rewards_in_every_group_change_nothing(world, name, device):
     played = played_in(world, device)

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rl_core.advantages import group_advantages, on_every_step
+from rl_core.advantages import group_advantages, kl_shaped_rewards, on_every_step
 from rl_core.algorithms.checks import check_reference, diagnose, first_ratio, live_rows_of
 from rl_core.algorithms.step import live_cells, live_rows, mean_metrics, optimizer_step
 from rl_core.errors import check_at_least, check_choice, check_count, check_positive
 from rl_core.evaluate import evaluate, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.grpo import AVERAGES, grpo_loss
-from rl_core.masked import keep
 from rl_core.minibatches import shuffled
 from rl_core.types import Batch, Metrics, Rollout
+
+PLACES = ("loss", "reward")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class GRPOConfig:
     clip: float | None = 0.2
     """How far a ratio may pay, > 0; None: no clip."""
     beta: float = 0.04
-    """Weight of the KL to the reference in the loss, per nat, >= 0."""
+    """Price of a nat of KL to the reference, >= 0."""
+    kl_in: str = "loss"
+    """Where it is paid: loss (k3, as in the paper), or reward (k1, as in `ppo`). Their gradients differ: see `grpo`."""
     epochs: int = 1
     """Passes over the rollout, >= 1."""
     minibatches: int = 4
@@ -47,6 +50,7 @@ class GRPOConfig:
         check_count("group_size", self.group_size, 2)
         check_choice("average", self.average, AVERAGES)
         check_at_least("beta", self.beta, 0)
+        check_choice("kl_in", self.kl_in, PLACES)
         for name in ("epochs", "minibatches"):
             check_count(name, getattr(self, name), 1)
         if self.micro_rows is not None:
@@ -68,12 +72,15 @@ def grpo(
 
     No critic is asked: whether an episode went well is known from the others of its group alone. Without a reference
     the KL is 0. "Old" is evaluated as in `ppo`, so the first ratio is exactly 1.
+
+    In the loss, the gradient of k3 is that of KL(π_ref || π): it holds on to what the reference does, and hardly minds
+    a new habit that the reference never had. In the reward it is that of KL(π || π_ref): a new habit costs what the
+    reference finds unlikely of it. To a judge who knows everything that is much the same; to a reward model, which has
+    never seen the new mistakes, it is not.
     """
     check_reference(network, reference)
     live = live_rows_of(rollout)
-    returns = keep(rollout.rewards, rollout.mask).sum(dim=1)  # [B]
-    advantages = group_advantages(returns, config.group_size, scale=config.scale, counts=live)
-    rollout, advantages = rollout.rows(live), advantages[live]
+    rollout = rollout.rows(live)
     deal = shuffled(len(rollout), config.minibatches, generator)
     parts = [part for index in deal for part in index.split(config.micro_rows or len(index))]
     episodes = rollout.episodes()
@@ -81,6 +88,11 @@ def grpo(
     ref_logprobs = logprobs if reference is None else evaluate_in(parts, reference, episodes).logprobs
     found = diagnose(rollout, logprobs, ref_logprobs, max_sampler_gap=config.max_sampler_gap)
 
+    beta = config.beta if reference is not None else 0.0
+    in_reward, in_loss = (beta, 0.0) if config.kl_in == "reward" else (0.0, beta)
+    shaped = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=in_reward)
+    returns = shaped.new_zeros(len(live)).masked_scatter(live, shaped.sum(dim=1))  # [B]
+    advantages = group_advantages(returns, config.group_size, scale=config.scale, counts=live)[live]
     batch = Batch(
         rollout.prompt,
         rollout.obs,
@@ -90,18 +102,18 @@ def grpo(
         ref_logprobs=ref_logprobs,
         values=torch.zeros_like(logprobs),
         advantages=on_every_step(advantages, rollout.mask),
-        returns=rollout.rewards,
+        returns=shaped,
     )
     steps: list[Metrics] = []
     for _ in range(config.epochs):
         for index in deal:
-            steps.append(_descend(network, optimizer, batch.rows(index), config, anchored=reference is not None))
+            steps.append(_descend(network, optimizer, batch.rows(index), config, beta=in_loss))
         deal = shuffled(len(batch), config.minibatches, generator)
     return mean_metrics(steps) | found | {"first_ratio": first_ratio(steps[0])}
 
 
 def _descend(
-    network: Network, optimizer: torch.optim.Optimizer, minibatch: Batch, config: GRPOConfig, *, anchored: bool
+    network: Network, optimizer: torch.optim.Optimizer, minibatch: Batch, config: GRPOConfig, *, beta: float
 ) -> Metrics:
     """Return the metrics of one step down the loss on a minibatch."""
 
@@ -114,7 +126,7 @@ def _descend(
             part.advantages,
             part.mask,
             clip=config.clip,
-            beta=config.beta if anchored else 0.0,
+            beta=beta,
             average=config.average,
         )
         return loss, metrics | {"entropy": (now.entropy.detach().sum() / part.mask.sum()).item()}
