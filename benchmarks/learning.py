@@ -34,7 +34,7 @@ VARIANTS: dict[str, Callable[[Any], Any]] = {
     "scratch": lambda config: replace(config, start="scratch"),
     "noisy": lambda config: replace(config, noise=0.2),
     "learnt": lambda config: replace(config, update=replace(config.update, kl_in="reward", scale=False, beta=0.2)),
-    "learnt k3": lambda config: config,
+    "learnt k3": lambda config: replace(config, update=replace(config.update, kl_in="loss", scale=False, beta=0.2)),
 }
 Result = dict[str, Any]
 
@@ -48,7 +48,7 @@ class Task:
     seed: int
     variant: str = ""
     """Nothing; scratch: an untrained start; noisy: wrong labels; learnt: rewards of a reward model trained for it, with
-    the KL in the reward; learnt k3: these, with the settings of the lesson, whose KL is in the loss."""
+    the KL in the reward; learnt k3: the same, with the KL in the loss."""
     learns: bool = True
     """False: the control, whose learning rate is 0."""
 
