@@ -164,7 +164,9 @@ RLHF = {
     "cartpole": RLHFRun(
         sft=SFT["cartpole"],
         reward_model=REWARD_MODEL["cartpole"],
-        ppo=replace(PPO["cartpole"], iterations=50, update=replace(PPO["cartpole"].update, beta=0.02)),
+        ppo=replace(
+            PPO["cartpole"], iterations=75, learning_rate=5e-3, update=replace(PPO["cartpole"].update, beta=0.02)
+        ),
     ),
     "language": RLHFRun(
         sft=replace(SFT["language"], iterations=6),
