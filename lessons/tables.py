@@ -171,7 +171,12 @@ RLHF = {
     "language": RLHFRun(
         sft=replace(SFT["language"], iterations=6),
         reward_model=REWARD_MODEL["language"],
-        ppo=replace(PPO["language"], iterations=32, update=replace(PPO["language"].update, beta=0.2)),
+        ppo=replace(
+            PPO["language"],
+            iterations=44,
+            learning_rate=5e-4,
+            update=replace(PPO["language"].update, beta=0.2, epochs=2),
+        ),
     ),
     "real": real.RLHF,
 }

@@ -420,7 +420,7 @@ display(excerpt(ppo.train, "while run.iteration", "yield"))
 # PPO 真的看不到世界自己的奖励吗？我们在一份对局记录里把它改写成 NaN（“不是数”）——谁碰到它，谁就会出毛病——然后对改写前后的两份都做 `relabel`。
 
 # %%
-TURNS = {"cartpole": 50, "language": 16}
+TURNS = {"cartpole": 50, "language": 22}
 runs = {}
 for name, world in worlds.items():
     config = replace(RLHF[name].ppo, start=clone[name], scorer=place(name, "reward_model"), iterations=TURNS[name])
@@ -782,7 +782,7 @@ for name, world in worlds.items():
 
 # %%
 PRICES = {"cartpole": (0.0, 10.0), "language": (0.0, RLHF["language"].ppo.update.beta)}
-LESS = {"cartpole": 34, "language": 16}
+LESS = {"cartpole": 34, "language": 22}
 broken, ends, hacked = {}, {}, {}
 for name, world in worlds.items():
     for beta in PRICES[name]:
