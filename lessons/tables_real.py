@@ -43,12 +43,12 @@ DPO = DPORun(
     iterations=2,
     learning_rate=1e-3,
     probe_every=SELDOM,
-    starts=129,
+    starts=96,
     passes=2,
     update=DPOConfig(beta=0.1, minibatch_rows=16, micro_rows=4),
 )
 GRPO = GRPORun(
-    iterations=20,
+    iterations=18,
     rows=32,
     steps=32,
     learning_rate=1e-3,
