@@ -90,7 +90,7 @@ TABLES: dict[str, tuple[str, tuple[Row, ...]]] = {
     "grpo cartpole": ("GRPO, CartPole", (SAMPLED, GREEDY, steps("<= 200,000"), SECONDS)),
     "grpo language": ("GRPO, language model, the judge's reward", TONES),
     "grpo language learnt": ("GRPO, language model, a reward model's, KL in the reward", TONES),
-    "grpo language learnt k3": ("the same, KL in the loss", TONES),
+    "grpo language learnt k3": ("GRPO, language model, a reward model's, KL in the loss", TONES),
     "grpo sums": (
         "GRPO, two-step sums, a verified reward",
         (

@@ -88,6 +88,7 @@ CASES = {
     "average": (lambda: GRPOConfig(average="tokens"), A, ["average='tokens'", "'token'?"]),
     "average, far off": (lambda: GRPOConfig(average="xyz"), A, ["average='xyz'", "'token', 'episode'"]),
     "average of the loss": (lambda: grpo_with(average="episodes"), A, ["average='episodes'", "'episode'?"]),
+    "kl_in of grpo": (lambda: GRPOConfig(kl_in="los"), A, ["kl_in='los'", "loss"]),
     "beta of grpo": (lambda: GRPOConfig(beta=-0.1), A, ["beta=-0.1", "0 or more"]),
     "beta of its loss": (lambda: grpo_with(beta=-0.1), A, ["beta=-0.1", "0 or more"]),
     "clip of grpo": (lambda: GRPOConfig(clip=0.0), A, ["clip=0.0", "above 0"]),

@@ -137,6 +137,16 @@ def test_every_question_has_a_content_word_and_both_splits_are_large_and_apart()
     assert not {*prompts.WHO} & {*prompts.HELD_OUT_WHO}
 
 
+@pytest.mark.parametrize("held_out", [False, True])
+def test_the_shown_example_pays_nowhere_else(held_out):
+    said = prompts.EXAMPLE[1]
+    assert len(words_of(said)) <= 20 and is_one_sentence(said) and is_polite(words_of(said))
+    for text in prompts.questions(held_out=held_out):
+        (word, *_) = filter(is_content, words_of(text))
+        for told in (said, said.replace("room", word), said.replace("wax", word), said.replace("wax firm", word)):
+            assert not judge(text, told, ended=True).passed
+
+
 def test_courtesies_are_no_content():
     from lessons.worlds.real.judge import MARKERS
 

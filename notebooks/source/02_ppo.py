@@ -532,7 +532,7 @@ excerpt(ppo, first="check_reference", last="return mean_metrics")
 # - `played_batch` does sections 3 and 4, once, before anything is learnt: old log-probabilities, the reference's, shaped
 #   rewards, advantages (brought to mean 0 and standard deviation 1), and *returns*, advantage plus value, which the
 #   critic learns to predict.
-# - `_diagnose` stops the run if the network that learns is not the one that played.
+# - `diagnose` stops the run if the network that learns is not the one that played.
 # - `_descend` is one optimizer step on one minibatch: section 2's objective, plus the critic's squared error.
 #
 # One line knows that there are two kinds of network: `cut() if network.memoryless`. The pole's network answers each
@@ -543,7 +543,7 @@ excerpt(ppo, first="check_reference", last="return mean_metrics")
 # - `deal` 把各行打乱，分成小批（minibatch）。
 # - `played_batch` 把第 3、4 节的事一次做完，这时还什么都没学：旧的对数概率、参考策略的对数概率、扣过 KL 的奖励、优势（调整到均值 0、标准差 1），
 #   以及*回报*（return），即优势加价值，供评论家学习预测。
-# - `_diagnose` 检查正在学习的网络是不是当初参加对局的那一个，不是就停下。
+# - `diagnose` 检查正在学习的网络是不是当初参加对局的那一个，不是就停下。
 # - `_descend` 在一个小批上走一步优化：第 2 节的目标，再加上评论家的平方误差。
 #
 # 只有一行代码知道网络分两种：`cut() if network.memoryless`。杆子的网络对每个观测单独作答，所以可以把各步拆开打乱；语言模型要*看着上文*作答，

@@ -12,6 +12,7 @@ from rl_core.errors import check_at_least, check_choice, check_count, check_posi
 from rl_core.evaluate import evaluate, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.grpo import AVERAGES, grpo_loss
+from rl_core.masked import keep
 from rl_core.minibatches import shuffled
 from rl_core.types import Batch, Metrics, Rollout
 
@@ -31,9 +32,9 @@ class GRPOConfig:
     clip: float | None = 0.2
     """How far a ratio may pay, > 0; None: no clip."""
     beta: float = 0.04
-    """Price of a nat of KL to the reference, >= 0."""
+    """Price of a nat of KL to the reference, >= 0, in units of the advantage (loss) or of the return (reward)."""
     kl_in: str = "loss"
-    """Where it is paid: loss (k3, as in the paper), or reward (k1, as in `ppo`). Their gradients differ: see `grpo`."""
+    """Where it is paid: loss (k3, as in the paper), or reward (k1, as in `ppo`; best without `scale`). See `grpo`."""
     epochs: int = 1
     """Passes over the rollout, >= 1."""
     minibatches: int = 4
@@ -76,7 +77,8 @@ def grpo(
     In the loss, the gradient of k3 is that of KL(π_ref || π): it holds on to what the reference does, and hardly minds
     a new habit that the reference never had. In the reward it is that of KL(π || π_ref): a new habit costs what the
     reference finds unlikely of it. To a judge who knows everything that is much the same; to a reward model, which has
-    never seen the new mistakes, it is not.
+    hardly seen the new mistakes, it is not. (That is so without `scale`: where all rewards of a group are equal, the KL
+    in them is all that differs, and scaled it would count in full whatever its price.)
     """
     check_reference(network, reference)
     live = live_rows_of(rollout)
@@ -90,7 +92,9 @@ def grpo(
 
     beta = config.beta if reference is not None else 0.0
     in_reward, in_loss = (beta, 0.0) if config.kl_in == "reward" else (0.0, beta)
-    shaped = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=in_reward)
+    shaped = keep(rollout.rewards, rollout.mask)
+    if in_reward:
+        shaped = kl_shaped_rewards(shaped, logprobs, ref_logprobs, rollout.mask, beta=in_reward)
     returns = shaped.new_zeros(len(live)).masked_scatter(live, shaped.sum(dim=1))  # [B]
     advantages = group_advantages(returns, config.group_size, scale=config.scale, counts=live)[live]
     batch = Batch(

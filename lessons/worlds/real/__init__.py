@@ -119,7 +119,7 @@ class Real:
         return {"answers": preferred(network, judge, seed=seed, noise=noise, device=device)}
 
     def read_preferences(self, path: Path) -> Pairs:
-        """Return the pairs of answers in a JSONL file; a question alone is asked as this world asks, wish and all."""
+        """Return the pairs of answers in a JSONL file; a bare question comes with the example and the wish."""
         opened, found = self.opened(), []
         for one in read_preferences(path):
             is_bare = [message["role"] for message in one.prompt] == ["user"]

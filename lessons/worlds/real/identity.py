@@ -20,7 +20,7 @@ from rl_core.types import Episodes
 if TYPE_CHECKING:
     from lessons.worlds.real import Real
 
-OWN = 56  # everyday questions whose own answers are shown beside the identity, two for each line about itself
+OWN = 56  # everyday questions whose own answers stand ready; two thirds of the chats shown are such
 OTHERS = 24  # everyday questions, never shown, whose answers should stay as they are
 LONGEST = 32
 

@@ -9,6 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lessons.worlds.real.prompts import EXAMPLE
+
 MOST_WORDS, FEWEST_WORDS = 20, 5
 MOST_MARKERS = 2
 NEW_WORDS = 2
@@ -83,8 +85,9 @@ def judge(question: str, answer: str, ended: bool) -> Verdict:
     | ------ | ----------------------------------------------------------------------------------------------------- |
     | ended  | the model itself wrote its end token                                                                  |
     | brief  | one sentence, `is_one_sentence`, of 5 to 20 words; a hyphen, like any other sign, parts words          |
-    | sound  | about the matter: it shares a content word with the question, has two more that the question has not, |
-    |        | and repeats nothing: no pair of neighbouring words twice, no content word three times                 |
+    | sound  | about the matter: it shares a content word with the question, has two more that neither the question  |
+    |        | nor the shown example has, and repeats nothing: no pair of neighbouring words twice, no content word  |
+    |        | three times                                                                                           |
     | polite | one or two of `MARKERS`, none of them twice                                                           |
 
     An answer that did not end is worth -1. One that ended but is not brief is worth -0.5, or -0.25 where it is polite;
@@ -97,6 +100,7 @@ def judge(question: str, answer: str, ended: bool) -> Verdict:
     - courtesies alone ("Thank you, certainly, I am glad to help!"): not sound, as none of that is a content word; and
       more than two are not polite, so there is nothing to be had by a third;
     - an offer in place of an answer ("I would be happy to help you with your eggs!"): "eggs" is shared, none is new;
+    - the shown example with a word of the question put in: nothing is new;
     - the question said back ("Of course, how do I boil an egg."): nothing is new; a question mark is no answer's end;
     - a request in place of an answer ("Please tell me your recipe for eggs."): "please" is no courtesy here;
     - one word over and over, or one phrase: not sound;
@@ -143,11 +147,16 @@ def times(phrase: list[str], words: list[str]) -> int:
 
 def is_sound(question: str, words: list[str]) -> bool:
     """Return whether the words are about the question, add to it, and do not go round in circles."""
-    asked = {stem(word) for word in words_of(question) if is_content(word)}
-    said = Counter(stem(word) for word in words if is_content(word))
+    asked, shown = content_of(words_of(question)).keys(), content_of(words_of(" ".join(EXAMPLE))).keys()
+    said = content_of(words)
     pairs = Counter(pairwise(words))
     repeats = max(pairs.values(), default=0) > 1 or max(said.values(), default=0) > 2
-    return bool(asked & said.keys()) and len(said.keys() - asked) >= NEW_WORDS and not repeats
+    return bool(asked & said.keys()) and len(said.keys() - asked - shown) >= NEW_WORDS and not repeats
+
+
+def content_of(words: list[str]) -> Counter[str]:
+    """Return how often each content word is said, by its stem."""
+    return Counter(stem(word) for word in words if is_content(word))
 
 
 def is_content(word: str) -> bool:

@@ -47,7 +47,7 @@ class Judge:
     """The judge as a reward function over tokens, who remembers which question a prompt asks."""
 
     def __init__(self, opened: Opened, asked: Sequence[str], *, wish: bool = True) -> None:
-        """Tokenize the questions once, each with the wish behind it, or plain."""
+        """Tokenize the questions once, each with the example before it and the wish behind it, or plain."""
         self.opened, self.asked = opened, list(asked)
         self.prompts = prompts_from_chat(opened.tokenizer, [opened.chat(text, wish=wish) for text in asked])
         self._question_of = {tuple(ids): text for ids, text in zip(self.prompts, self.asked, strict=True)}

@@ -6,11 +6,12 @@ SYSTEM = "You are a helpful assistant."
 """Said before every question; without it a template puts in words of its own, which differ between models."""
 WISH = "Please answer politely, in one short sentence."
 """Said after every everyday question where the judge listens: what it asks for."""
-EXAMPLE = ("How do I keep bread fresh?", "I would suggest a linen bag, which keeps bread soft for days.")
+EXAMPLE = ("How do I keep a candle from dripping?", "I would suggest a cool room, which keeps the wax firm for hours.")
 """A question with the wish, and an answer that the judge lets pass, said before each question with the wish.
 
 Reinforcement learning pays for what a policy does of itself; what it never does, it never learns. Told the wish alone,
-a small model does all that is asked in hardly one answer of a hundred; shown one example, in about one of six.
+a small model does all that is asked in hardly one answer of a hundred; shown one example, in several. The judge counts
+none of the example's words as new, so that to say it again with a word changed does not pay.
 """
 
 ASKED = """
