@@ -26,7 +26,7 @@ REWARD_MODEL = RewardModelRun(
     schedule="one_cycle",
     probe_every=SELDOM,
     starts=64,
-    update=RewardModelConfig(minibatch_rows=16, micro_rows=4),
+    update=RewardModelConfig(minibatch_rows=16, micro_rows=MICRO_ROWS),
 )
 PPO = PPORun(
     iterations=12,
@@ -45,7 +45,7 @@ DPO = DPORun(
     probe_every=SELDOM,
     starts=96,
     passes=2,
-    update=DPOConfig(beta=0.1, minibatch_rows=16, micro_rows=4),
+    update=DPOConfig(beta=0.1, minibatch_rows=16, micro_rows=MICRO_ROWS),
 )
 GRPO = GRPORun(
     iterations=18,

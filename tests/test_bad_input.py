@@ -188,6 +188,8 @@ CASES = {
     "no prompts": (lambda: tokens(prompts=[]), A, ["prompts is empty", "pass"]),
     "an empty prompt": (lambda: tokens(prompts=[[1], []]), A, ["prompts[1]", "empty", "needs"]),
     "no end": (lambda: tokens(eos=None), T, ["eos=None", "pass"]),
+    "no end at all": (lambda: tokens(eos=[]), A, ["eos is empty", "pass"]),
+    "half a token": (lambda: tokens(max_new_tokens=2.5), A, ["max_new_tokens=2.5", "whole number"]),
     "no answer": (lambda: tokens(max_new_tokens=0), A, ["max_new_tokens=0", "1 or more"]),
     "on cut": (lambda: tokens(on_cut="bootstrp"), A, ["on_cut='bootstrp'", "'bootstrap'?"]),
     "on cut, far off": (lambda: tokens(on_cut="xyz"), A, ["on_cut='xyz'", "'terminate', 'bootstrap', 'mask'"]),

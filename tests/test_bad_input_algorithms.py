@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from rl_core.adapters.language import TokenNetwork
 from rl_core.algorithms.dpo import DPOConfig, anchored, dpo
 from rl_core.algorithms.grpo import GRPOConfig
 from rl_core.algorithms.reinforce import ReinforceConfig, episode_advantages
-from rl_core.algorithms.reward_model import RewardModelConfig
+from rl_core.algorithms.reward_model import RewardModelConfig, accuracy, typical_reward
 from rl_core.errors import InvalidArgument, InvalidState, RLCoreError
 from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
 from rl_core.losses.grpo import grpo_loss
@@ -62,6 +63,10 @@ def with_an_empty_row(side):
     return change
 
 
+def of_other_questions(pairs):
+    return Pairs(pairs.chosen, pairs.rejected.rows(torch.arange(len(pairs)).roll(1)))
+
+
 def unequal(pairs):
     return Pairs(pairs.chosen, pairs.rejected.rows(slice(0, 2)))
 
@@ -112,10 +117,11 @@ CASES = {
     "smoothing of ipo": (
         lambda: DPOConfig(loss="ipo", label_smoothing=0.1), A, ["label_smoothing=0.1", "loss='ipo'", "only dpo"]),
     "minibatch of dpo": (lambda: DPOConfig(minibatch_rows=0), A, ["minibatch_rows=0", "1 or more"]),
-    "micro rows of dpo": (lambda: DPOConfig(micro_rows=0), A, ["micro_rows=0", "1 or more"]),
+    "micro rows of dpo": (lambda: DPOConfig(micro_rows=0), A, ["micro_rows=0", "2 or more"]),
     "gradient norm of dpo": (lambda: DPOConfig(max_grad_norm=-1), A, ["max_grad_norm=-1", "above 0"]),
     "minibatch of reward models": (lambda: RewardModelConfig(minibatch_rows=0), A, ["minibatch_rows=0", "1 or more"]),
-    "micro rows of reward models": (lambda: RewardModelConfig(micro_rows=0), A, ["micro_rows=0", "1 or more"]),
+    "half a pair at a time": (lambda: DPOConfig(micro_rows=1), A, ["micro_rows=1", "2 or more"]),
+    "micro rows of reward models": (lambda: RewardModelConfig(micro_rows=1), A, ["micro_rows=1", "2 or more"]),
     "gradient norm of reward models": (lambda: RewardModelConfig(max_grad_norm=0), A, ["max_grad_norm=0", "above 0"]),
     "beta of dpo's loss": (lambda: dpo_loss(ONE, ONE, ONE, ONE, beta=0.0), A, ["beta=0.0", "above 0"]),
     "beta of ipo's loss": (lambda: ipo_loss(ONE, ONE, ONE, ONE, beta=-1.0), A, ["beta=-1.0", "above 0"]),
@@ -127,7 +133,23 @@ CASES = {
         lambda: smoothed_dpo_loss(ONE, ONE, ONE, ONE, beta=1.0, label_smoothing=-0.01), A, ["label_smoothing=-0.01"]),
     "no pair in the loss": (lambda: dpo_loss(NONE, NONE, NONE, NONE, beta=1.0), A, ["chosen", "empty", "one pair"]),
     "no scores": (lambda: bradley_terry_loss(NONE, NONE), A, ["chosen_scores", "empty", "one pair"]),
-    "rows that are no groups": (lambda: learn("grpo", group_size=3), A, ["(8,)", "group_size=3", "whole groups"]),
+    "steps that were not added up": (
+        lambda: dpo_loss(CELL, CELL, CELL, CELL, beta=1.0), A, ["chosen", "(2, 3)", "sum over the steps"]),
+    "scores that were not added up": (
+        lambda: bradley_terry_loss(CELL, CELL), A, ["chosen_scores", "(2, 3)", "sum over the steps"]),
+    "groups from several starts": (
+        lambda: learn("grpo", group_size=4), A, ["rows 0 and 2", "began differently", "group_size=4"]),
+    "groups from several starts, reinforce": (
+        lambda: learn("reinforce", group_size=4), A, ["rows 0 and 2", "began differently", "group_size=4"]),
+    "pairs from several starts": (
+        lambda: learn_pairs("dpo", of_other_questions), A, ["pairs", "different starts in row 0", "from one"]),
+    "the accuracy on no pair": (
+        lambda: accuracy(LANGUAGE.scorer(), pairs_in(play()).rows(slice(0, 0))), A, ["pairs is empty", "pass"]),
+    "the typical reward of no pair": (
+        lambda: typical_reward(LANGUAGE.scorer(), pairs_in(play()).rows(slice(0, 0))), A, ["pairs is empty", "pass"]),
+    "no pair at a time": (
+        lambda: accuracy(LANGUAGE.scorer(), pairs_in(play()), rows=0), A, ["rows=0", "pass 1 or more"]),
+    "rows that are no groups": (lambda: learn("grpo", group_size=3), A, ["8 rows", "group_size=3", "play groups"]),
     "rows that are no groups, reinforce": (
         lambda: learn("reinforce", group_size=3), A, ["8 rows", "group_size=3", "play groups"]),
     "rows that are no groups, whatever the baseline": (
@@ -188,6 +210,14 @@ def test_a_policy_is_never_its_own_reference(name):
     network = LANGUAGE.network()
     with pytest.raises(InvalidArgument, match=r"reference is the network itself.*frozen copy"):
         UPDATES[name].once(network, network, descend(network), play(), seeded(0))
+
+
+@pytest.mark.parametrize("name", ["ppo", "dpo", "grpo", "reinforce"])
+def test_a_reference_that_would_learn_along_is_refused(name):
+    network = LANGUAGE.network()
+    disguised = TokenNetwork(network.model)  # another wrapper, the same weights
+    with pytest.raises(InvalidArgument, match=r"reference shares weights that learn.*frozen copy"):
+        UPDATES[name].once(network, disguised, descend(network), play(), seeded(0))
 
 
 def test_scores_of_cells_that_do_not_count_may_be_anything():

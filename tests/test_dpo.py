@@ -164,7 +164,7 @@ def test_every_pair_is_shown_once_a_pass_and_like_lengths_together(world, device
     known = anchored(reference, pairs)
     forward = network.forward
     network.forward = lambda prompt, obs: seen.append(obs.shape[:2]) or forward(prompt, obs)
-    dpo(network, reference, descend(network), known, replace(PLAIN, minibatch_rows=2, micro_rows=1), seeded(0, device))
+    dpo(network, reference, descend(network), known, replace(PLAIN, minibatch_rows=2, micro_rows=2), seeded(0, device))
     assert len(seen) == 10 and {shape[0] for shape in seen} == {1}
     steps = sum(shape[1] for shape in seen)
     live = int(pairs.chosen.mask.sum() + pairs.rejected.mask.sum())

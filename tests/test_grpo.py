@@ -144,6 +144,20 @@ def test_discarded_answers_take_no_part_in_their_group(name, options, device):
     assert metrics["policy_loss"] == pytest.approx(-total / int(played.mask.sum()), abs=1e-5)
 
 
+def test_the_kl_in_the_reward_is_that_of_the_rows_to_learn_from(device):
+    played = played_with_cuts(device)
+    reference = LANGUAGE.network(seed=2, device=device, dtype=torch.float64)
+    with torch.no_grad():
+        now = evaluate(LANGUAGE.network(device=device, dtype=torch.float64), played.episodes()).logprobs
+        then = evaluate(reference, played.episodes()).logprobs
+    rewards = played.rewards.double()
+    paid = replace(played, rewards=rewards - 0.3 * torch.where(played.mask, now - then, 0.0))
+    options = {"group_size": 4, "scale": False, "minibatches": 1}
+    expected = updated(LANGUAGE, "grpo", paid, device, beta=0.0, **options)[0]
+    found = updated(LANGUAGE, "grpo", replace(played, rewards=rewards), device, beta=0.3, kl_in="reward", **options)[0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
 def test_only_rows_to_learn_from_are_dealt_into_minibatches(device):
     played = played_with_cuts(device)
     live = int(played.mask.any(dim=1).sum())
@@ -202,12 +216,12 @@ def test_micro_batches_cost_nothing_when_every_episode_weighs_the_same(world, de
 
 
 @both_worlds
-@in_groups
-def test_without_a_reference_nothing_is_paid_for_going_far(world, name, device):
+@pytest.mark.parametrize("name, options", [("grpo", {}), ("grpo", {"kl_in": "reward"}), ("reinforce", {})])
+def test_without_a_reference_nothing_is_paid_for_going_far(world, name, options, device):
     results = []
     for beta in (0.0, 5.0):
-        network = world.network(device=device, dtype=torch.float64)
-        UPDATES[name].once(network, None, descend(network), played_in(world, device), seeded(0, device), beta=beta)
+        network, played = world.network(device=device, dtype=torch.float64), played_in(world, device)
+        UPDATES[name].once(network, None, descend(network), played, seeded(0, device), beta=beta, **options)
         results.append(weights(network))
     assert torch.equal(*results)
 

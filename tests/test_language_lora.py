@@ -218,7 +218,7 @@ def test_no_update_ever_has_more_than_a_micro_batch_of_logits(update):
     elif update == "grpo":
         grpo(*given, rollout_rows, GRPOConfig(group_size=2, minibatches=1, micro_rows=2), seeded(2))
     elif update == "dpo":
-        pairs = Pairs(rollout_rows.episodes(), rollout_rows.episodes().rows(torch.arange(8).flip(0)))
+        pairs = Pairs(rollout_rows.episodes(), rollout_rows.episodes().rows(torch.arange(8) ^ 1))  # siblings
         dpo(*given, pairs, DPOConfig(minibatch_rows=8, micro_rows=2), seeded(2))
     elif update == "sft":
         sft(network, given[2], shown(), SFTConfig(micro_rows=2), seeded(2))

@@ -176,6 +176,7 @@ def test_the_ppo_loss_by_hand_with_its_metrics_and_the_gradient_of_each_term_alo
     policy, value, entropy = -(2.4 - 0.8 + 3.3) / 3, (2.25 + 0.25 + 1) / 6, (0.5 + 0.7 + 0.3) / 3
     agree(loss, policy + 0.5 * value - 0.1 * entropy)
     expected = {"policy_loss": policy, "value_loss": value, "entropy": entropy, "clip_fraction": 2 / 3}
+    expected["ratio_gap"] = 0.5
     assert all(type(number) is float for number in metrics.values())
     assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-6)
     slopes = {

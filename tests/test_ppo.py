@@ -10,9 +10,9 @@ from gymnasium.spaces import Discrete
 
 from rl_core.adapters.gym import GymEnv, MLPNetwork
 from rl_core.adapters.language import TokenEnv
-from rl_core.algorithms.ppo import PPOConfig, played_batch, ppo
+from rl_core.algorithms.ppo import PPOConfig, explained_variance, played_batch, ppo
 from rl_core.rollout import rollout
-from rl_core.types import Output, Prompt, Rollout
+from rl_core.types import Batch, Output, Prompt, Rollout
 from tests.test_gym_adapter import Echo, scripted
 from tests.worlds import CARTPOLE, LANGUAGE, seeded, token_network
 
@@ -136,3 +136,27 @@ def test_metrics_are_what_can_be_counted_from_the_rollout(world):
     said = said.gather(-1, played.actions[..., None])[..., 0]
     assert metrics["kl"] == pytest.approx((played.logprobs - said)[live].mean().item(), abs=1e-9)
     assert metrics["clip_fraction"] == 0 and metrics["ratio_gap"] < 1e-12 and metrics["sampler_gap"] < 1e-12
+
+
+@pytest.mark.parametrize(
+    "returns, values, share",
+    [
+        ([1.0, 2.0, 3.0], [1.0, 2.0, 2.0], 2 / 3),  # errors 0, 0, 1: variance 2/9 of 6/9
+        ([1.0, 2.0, 3.0], [11.0, 12.0, 13.0], 1.0),  # a constant is no error of this kind
+        ([1.0, 2.0, 3.0], [5.0, 5.0, 5.0], 0.0),
+        ([1.0, 2.0, 3.0], [3.0, 2.0, 1.0], -3.0),  # worse than saying nothing
+        ([4.0, 4.0, 4.0], [1.0, 2.0, 3.0], 0.0),  # nothing to explain
+    ],
+)
+def test_explained_variance_by_hand(returns, values, share):
+    junk = torch.tensor([[99.0]])
+    mask = torch.tensor([[True, True, True, False]])
+    returns, values = (
+        torch.cat([torch.tensor([row]), sign * junk], dim=1) for row, sign in ((returns, 1), (values, -1))
+    )
+    whole = torch.zeros(1, 4)
+    batch = Batch(
+        Prompt.empty(1), whole, whole.long(), mask,
+        logprobs=whole, ref_logprobs=whole, values=values, advantages=whole, returns=returns,
+    )  # fmt: skip
+    assert explained_variance(batch) == pytest.approx(share, abs=1e-6)

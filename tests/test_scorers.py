@@ -1,15 +1,17 @@
 """Scorers of finished episodes: what they must see, what they must not, and what transformers makes of the same."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import transformers
 
 from rl_core.adapters.gym import GymEnv, MLPScorer
 from rl_core.adapters.language import TokenScorer
-from rl_core.algorithms.reward_model import RewardModelConfig, accuracy, episode_scores, reward_model
+from rl_core.algorithms.reward_model import RewardModelConfig, accuracy, episode_scores, reward_model, typical_reward
 from rl_core.errors import InvalidArgument, InvalidType
 from rl_core.rollout import rollout
-from rl_core.types import Pairs
+from rl_core.types import Episodes, Pairs, Prompt
 from tests.updates import descend, pairs_in, played_in, weights
 from tests.worlds import CARTPOLE, LANGUAGE, VOCABULARY, WORLDS, language_model, seeded, text_episodes, token_scorer
 
@@ -151,6 +153,21 @@ def test_transformers_reads_back_what_was_saved(kind, tmp_path):
     torch.testing.assert_close(scores_of(TokenScorer(model)), scores_of(scorer), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("begin, pad", [(VOCABULARY - 2, VOCABULARY - 2), (None, None), (0, None)])
+def test_transformers_reads_the_end_of_an_answer_where_the_pad_is_the_end(begin, pad, tmp_path):
+    model = language_model("llama")
+    model.config.pad_token_id, model.config.eos_token_id, model.config.bos_token_id = 0, 0, begin
+    scorer = TokenScorer.on_trunk_of(model)
+    torch.nn.init.normal_(scorer.model.score.weight, generator=seeded(0))
+    scorer.model.save_pretrained(tmp_path)
+    opened = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert opened.config.pad_token_id == pad
+    ours = scores_of(scorer)
+    for row, (prompt, answer) in enumerate(zip(PROMPTS, ANSWERS, strict=True)):
+        said = opened(torch.tensor([prompt + answer])).logits.item()
+        assert said == pytest.approx(ours[row].item(), abs=1e-5)
+
+
 def test_a_half_precision_scorer_speaks_whole_numbers():
     scores = scores_of(token_scorer("llama", dtype=torch.bfloat16))
     assert scores.dtype == torch.float32
@@ -184,6 +201,17 @@ def test_a_fresh_perceptron_says_nothing_and_says_it_in_both_kinds_of_observatio
     rewards = scorer(episodes)
     assert rewards.eq(0).all() and rewards.shape == episodes.mask.shape
     assert torch.equal(weights(scorer), weights(again))  # the generator decides
+
+
+@pytest.mark.parametrize(
+    "rewards, size", [([3.0, 0.0, 4.0], 12.5**0.5), ([-2.0, 2.0, 0.0], 2.0), ([0.0, 0.0, 0.0], 1.0)]
+)
+def test_the_typical_reward_is_the_root_mean_square_of_those_that_are_not_zero(rewards, size):
+    mask = torch.tensor([[True, True, True, False]] * 2)
+    zeros = torch.zeros(2, 4, dtype=torch.int64)
+    episodes = Episodes(Prompt.empty(2), zeros, zeros, mask)
+    scorer = SimpleNamespace(score=lambda one: torch.tensor([[*rewards, 99.0]] * len(one))[:, : one.mask.shape[1]])
+    assert typical_reward(scorer, Pairs(episodes, episodes), rows=1) == pytest.approx(size)
 
 
 def test_pairs_of_equals_teach_a_scorer_nothing():

@@ -104,3 +104,19 @@ def test_every_row_is_shown_once_a_pass(device):
     sft(network, optimizer, shown, SFTConfig(minibatch_rows=4, micro_rows=3), seeded(0, device))
     assert sorted(row for rows in seen for row in rows) == list(range(10))
     assert sorted(map(len, seen)) == [1, 1, 2, 3, 3]  # 4, 4 and 2 rows, three at a time
+
+
+def test_every_token_weighs_the_same_whatever_the_length_of_its_neighbours():
+    # Short rows say 1, long ones 0, and rows of like length come together. Small steps of a pass add up to one step
+    # down the mean over all tokens; were each minibatch divided by its own tokens, the short rows would win.
+    lengths = torch.tensor([1, 1, 1, 1, 5, 5, 5, 5])[:, None]
+    actions, mask = (lengths == 1).long().expand(8, 5), torch.arange(5) < lengths
+    shown = shown_by(actions, torch.zeros_like(actions), mask)
+    network = token_network("llama", None, dtype=torch.float64)
+    weights = list(network.parameters())
+    loss, _ = sft_loss(evaluate(network, shown).logprobs, mask)
+    slope = torch.cat([x.flatten() for x in torch.autograd.grad(loss, weights)])
+    before = torch.cat([x.detach().flatten() for x in weights])
+    sft(network, torch.optim.SGD(weights, lr=1e-7), shown, SFTConfig(minibatch_rows=4, max_grad_norm=None), seeded(0))
+    moved = torch.cat([x.detach().flatten() for x in weights]) - before
+    torch.testing.assert_close(moved / 1e-7, -2 * slope, rtol=0, atol=1e-4)  # two steps

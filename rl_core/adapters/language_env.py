@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_at_least, check_choice
+from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_choice, check_count
 from rl_core.types import Prompt, TimeStep
 
 RewardFunction = Callable[[list[list[int]], list[list[int]]], Sequence[float] | Tensor]
@@ -52,9 +52,9 @@ class TokenEnv:
         device: torch.device | str = "cpu",
     ) -> None:
         """Build the environment; `context` is the model's, to be told now of a prompt that will not fit."""
-        check_at_least("rows", rows, 1)
-        check_at_least("group_size", group_size, 1)
-        check_at_least("max_new_tokens", max_new_tokens, 1)
+        check_count("rows", rows, 1)
+        check_count("group_size", group_size, 1)
+        check_count("max_new_tokens", max_new_tokens, 1)
         check_choice("on_cut", on_cut, ["terminate", "bootstrap", "mask"])
         if rows % group_size:
             raise InvalidArgument(f"rows={rows} is no multiple of group_size={group_size}; pass one that is.")
@@ -62,6 +62,10 @@ class TokenEnv:
         _check_prompts(self.prompts, max_new_tokens, context)
         if eos is None:
             raise InvalidType("eos=None; pass the id, or ids, of the tokens that end an answer.")
+        if not isinstance(eos, int) and not eos:
+            raise InvalidArgument(
+                "eos is empty, and no answer would end; pass the id, or ids, of the tokens that end one."
+            )
         self.ends = torch.tensor(sorted({eos} if isinstance(eos, int) else set(eos)), device=device)
         self.reward, self.rows, self.group_size = reward, rows, group_size
         self.max_new_tokens, self.on_cut, self.device = max_new_tokens, on_cut, torch.device(device)

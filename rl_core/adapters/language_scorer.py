@@ -42,7 +42,8 @@ class TokenScorer(nn.Module):
         from transformers import AutoModelForSequenceClassification
 
         one = {"num_labels": 1, "id2label": {0: "score"}, "label2id": {"score": 0}}
-        config = type(language_model.config).from_dict(language_model.config.to_dict() | one)
+        pad = {"pad_token_id": pad_that_ends_nothing(language_model)}
+        config = type(language_model.config).from_dict(language_model.config.to_dict() | one | pad)
         build: Any = AutoModelForSequenceClassification.from_config
         try:
             with torch.random.fork_rng():  # what transformers draws here, the next line overwrites
@@ -98,6 +99,21 @@ class TokenScorer(nn.Module):
         """Nothing; all scores are from now on so many times as large."""
         for parameter in self.model.score.parameters():
             parameter.mul_(factor)
+
+
+def pad_that_ends_nothing(language_model: Any) -> int | None:
+    """Return a token to pad with that no answer ends with: the model's own pad, or the one that begins its texts.
+
+    transformers reads a score at the last token that is no pad. Where the pad is EOS, as in many chat models, it would
+    not read the end of an answer. None where there is no such token: transformers then takes one text at a time.
+    """
+    config, said = language_model.config, getattr(language_model, "generation_config", None)
+    ends: set[Any] = set()
+    for one in (config, said):
+        eos = getattr(one, "eos_token_id", None)
+        ends |= set(eos) if isinstance(eos, list) else {eos}
+    known = (getattr(config, name, None) for name in ("pad_token_id", "bos_token_id"))
+    return next((token for token in known if token is not None and token not in ends), None)
 
 
 def without_dropout(network: nn.Module) -> None:

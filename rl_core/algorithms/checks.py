@@ -1,23 +1,29 @@
 """What every update makes sure of: something to learn from, a fit reference, and that the sampler was this policy."""
 
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from rl_core.errors import InvalidArgument, InvalidState
 from rl_core.interfaces import Network
 from rl_core.losses.kl import kl_k1
 from rl_core.masked import keep, masked_mean
-from rl_core.types import Metrics, Pairs, Rollout
+from rl_core.types import Metrics, Pairs, Prompt, Rollout
 
 
 def check_reference(network: Network, reference: Network | None) -> None:
     """Nothing; InvalidArgument when the reference cannot be one."""
     if reference is network:
         raise InvalidArgument("reference is the network itself; pass a frozen copy, or None for no reference.")
+    if isinstance(network, nn.Module) and isinstance(reference, nn.Module):
+        learning = {id(weight) for weight in network.parameters() if weight.requires_grad}
+        if any(id(weight) in learning for weight in reference.parameters()):
+            raise InvalidArgument("reference shares weights that learn with the network; pass a frozen copy of them.")
     if reference is not None and network.memoryless and not reference.memoryless:
         raise InvalidArgument("reference has a memory and the network has none; pass two of a kind.")
 
 
-def live_rows_of(rollout: Rollout) -> torch.Tensor:
+def live_rows_of(rollout: Rollout) -> Tensor:
     """Return which rows have a step to learn from, [B] bool; InvalidArgument when none has."""
     live = rollout.mask.any(dim=1)
     if not live.any():
@@ -25,9 +31,41 @@ def live_rows_of(rollout: Rollout) -> torch.Tensor:
     return live
 
 
-def diagnose(
-    rollout: Rollout, logprobs: torch.Tensor, ref_logprobs: torch.Tensor, *, max_sampler_gap: float | None
-) -> Metrics:
+def check_groups(rollout: Rollout, size: int) -> None:
+    """Nothing; InvalidArgument unless the rows are groups of that size, each from one start."""
+    if len(rollout) % size:
+        raise InvalidArgument(f"rollout has {len(rollout)} rows, no multiple of group_size={size}; play groups.")
+    first = torch.arange(len(rollout), device=rollout.mask.device) // size * size  # each row's first sibling
+    apart = ~alike(rollout.prompt, rollout.prompt.rows(first), rollout.obs[:, 0], rollout.obs[first, 0])
+    if apart.any():
+        row = int(apart.nonzero()[0])
+        raise InvalidArgument(
+            f"rollout's rows {row // size * size} and {row} are of one group and began differently; play whole "
+            f"episodes in an environment of group_size={size}."
+        )
+
+
+def check_starts(pairs: Pairs) -> None:
+    """Nothing; InvalidArgument unless both episodes of every pair began alike."""
+    chosen, rejected = pairs.chosen, pairs.rejected
+    apart = ~alike(chosen.prompt, rejected.prompt, chosen.obs[:, 0], rejected.obs[:, 0])
+    if apart.any():
+        raise InvalidArgument(
+            f"pairs has two episodes from different starts in row {int(apart.nonzero()[0])}; compare episodes from one."
+        )
+
+
+def alike(one: Prompt, other: Prompt, first: Tensor, second: Tensor) -> Tensor:
+    """Return which rows have the same prompt, whatever its padding, and the same first observation, [B] bool."""
+    width = max(one.tokens.shape[1], other.tokens.shape[1])
+    prompts = [
+        pad(torch.where(each.mask, each.tokens, -1), (width - each.tokens.shape[1], 0), value=-1)
+        for each in (one, other)
+    ]
+    return (prompts[0] == prompts[1]).all(dim=1) & (first == second).view(len(first), -1).all(dim=1)
+
+
+def diagnose(rollout: Rollout, logprobs: Tensor, ref_logprobs: Tensor, *, max_sampler_gap: float | None) -> Metrics:
     """Return what is to be known of a rollout before learning from it; an error when its sampler was another policy."""
     mask = rollout.mask
     sampler_gap = keep(rollout.logprobs - logprobs, mask).abs().max().item()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rl_core.algorithms.checks import check_pairs, check_reference
+from rl_core.algorithms.checks import check_pairs, check_reference, check_starts
 from rl_core.algorithms.step import mean_metrics, optimizer_step
 from rl_core.errors import InvalidArgument, check_choice, check_count, check_positive
 from rl_core.evaluate import evaluate
@@ -31,7 +31,7 @@ class DPOConfig:
     minibatch_rows: int = 32
     """Pairs in a step, >= 1."""
     micro_rows: int | None = None
-    """Pairs in a forward pass; None: the whole minibatch. Changes memory, not the result."""
+    """Rows in memory at once, >= 2, for a pair has two; None: the whole minibatch. Changes memory, not the result."""
     max_grad_norm: float | None = 1.0
     """Largest norm of the gradient, > 0; None: no limit."""
 
@@ -45,10 +45,9 @@ class DPOConfig:
         if self.label_smoothing and self.loss != "dpo":
             raise InvalidArgument(f"label_smoothing={self.label_smoothing} with loss={self.loss!r}; only dpo has it.")
         if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 1)
-        for name in ("max_grad_norm",):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
+            check_count("micro_rows", self.micro_rows, 2)
+        if self.max_grad_norm is not None:
+            check_positive("max_grad_norm", self.max_grad_norm)
 
 
 def dpo(
@@ -76,7 +75,7 @@ def dpo(
             known.rows(index).trim(),
             lambda part: _loss(network, part, config),
             weight_of=len,
-            micro_rows=config.micro_rows,
+            micro_rows=config.micro_rows and config.micro_rows // 2,  # a pair has two rows
             max_grad_norm=config.max_grad_norm,
         )
         for index in like_lengths(known.lengths(), config.minibatch_rows, generator)
@@ -105,6 +104,8 @@ def episode_logprobs(network: Network, episodes: Episodes) -> Tensor:
 def anchored(reference: Network, pairs: Pairs, *, rows: int = 64) -> AnchoredPairs:
     """Return the pairs with what the reference says of them, computed `rows` pairs at a time."""
     check_pairs(pairs)
+    check_starts(pairs)
+    check_count("rows", rows, 1)
     found: list[list[Tensor]] = [[], []]
     for start in range(0, len(pairs), rows):
         part = pairs.rows(slice(start, start + rows)).trim()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rl_core.advantages import group_advantages, kl_shaped_rewards, on_every_step
-from rl_core.algorithms.checks import check_reference, diagnose, first_ratio, live_rows_of
+from rl_core.algorithms.checks import check_groups, check_reference, diagnose, first_ratio, live_rows_of
 from rl_core.algorithms.step import live_cells, live_rows, mean_metrics, optimizer_step
 from rl_core.errors import check_at_least, check_choice, check_count, check_positive
 from rl_core.evaluate import evaluate, evaluate_in
@@ -81,6 +81,7 @@ def grpo(
     in them is all that differs, and scaled it would count in full whatever its price.)
     """
     check_reference(network, reference)
+    check_groups(rollout, config.group_size)
     live = live_rows_of(rollout)
     rollout = rollout.rows(live)
     deal = shuffled(len(rollout), config.minibatches, generator)

@@ -6,13 +6,12 @@ import torch
 from torch import Tensor
 
 from rl_core.advantages import group_advantages, kl_shaped_rewards, leave_one_out_advantages, on_every_step
-from rl_core.algorithms.checks import check_reference, diagnose, live_rows_of
+from rl_core.algorithms.checks import check_groups, check_reference, diagnose, live_rows_of
 from rl_core.algorithms.step import live_cells, optimizer_step
-from rl_core.errors import InvalidArgument, check_at_least, check_choice, check_count, check_positive
+from rl_core.errors import check_at_least, check_choice, check_count, check_positive
 from rl_core.evaluate import evaluate, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.policy_gradient import policy_gradient_loss
-from rl_core.minibatches import shuffled
 from rl_core.types import Batch, Metrics, Rollout
 
 BASELINES = ("none", "mean", "leave_one_out")
@@ -61,12 +60,9 @@ def reinforce(
     gradient is that of the policy that played.
     """
     check_reference(network, reference)
-    live = live_rows_of(rollout)
-    count = len(rollout)
-    if count % config.group_size:
-        raise InvalidArgument(f"rollout has {count} rows, no multiple of group_size={config.group_size}; play groups.")
-    deal = shuffled(count, 1, generator)
-    parts = [part for index in deal for part in index.split(config.micro_rows or count)]
+    check_groups(rollout, config.group_size)
+    live, count = live_rows_of(rollout), len(rollout)
+    parts = torch.arange(count, device=rollout.mask.device).split(config.micro_rows or count)
     episodes = rollout.episodes()
     logprobs = evaluate_in(parts, network, episodes).logprobs
     ref_logprobs = logprobs if reference is None else evaluate_in(parts, reference, episodes).logprobs

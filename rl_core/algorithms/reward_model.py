@@ -22,7 +22,7 @@ class RewardModelConfig:
     minibatch_rows: int = 32
     """Pairs in a step, >= 1."""
     micro_rows: int | None = None
-    """Pairs in a forward pass; None: the whole minibatch. Changes memory, not the result."""
+    """Rows in memory at once, >= 2, for a pair has two; None: the whole minibatch. Changes memory, not the result."""
     max_grad_norm: float | None = 1.0
     """Largest norm of the gradient, > 0; None: no limit."""
 
@@ -30,10 +30,9 @@ class RewardModelConfig:
         """Check every field."""
         check_count("minibatch_rows", self.minibatch_rows, 1)
         if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 1)
-        for name in ("max_grad_norm",):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
+            check_count("micro_rows", self.micro_rows, 2)
+        if self.max_grad_norm is not None:
+            check_positive("max_grad_norm", self.max_grad_norm)
 
 
 def reward_model(
@@ -55,7 +54,7 @@ def reward_model(
             pairs.rows(index).trim(),
             loss_of,
             weight_of=len,
-            micro_rows=config.micro_rows,
+            micro_rows=config.micro_rows and config.micro_rows // 2,  # a pair has two rows
             max_grad_norm=config.max_grad_norm,
         )
         for index in like_lengths(pairs.lengths(), config.minibatch_rows, generator)
@@ -72,6 +71,8 @@ def episode_scores(scorer: Scorer, episodes: Episodes) -> Tensor:
 @torch.no_grad()
 def accuracy(scorer: Scorer, pairs: Pairs, *, rows: int = 64) -> float:
     """Return the share of pairs whose chosen episode scores higher, ties half."""
+    check_pairs(pairs)
+    check_count("rows", rows, 1)
     chosen, rejected = [], []
     for start in range(0, len(pairs), rows):
         part = pairs.rows(slice(start, start + rows)).trim()
@@ -87,6 +88,8 @@ def typical_reward(scorer: Scorer, pairs: Pairs, *, rows: int = 64) -> float:
     Preferences do not tell the size of a reward. Divided by this, that of a pole is about 1 a step, and that of a text
     about 1 an answer, as the rewards that the worlds give.
     """
+    check_pairs(pairs)
+    check_count("rows", rows, 1)
     found = []
     for start in range(0, len(pairs), rows):
         part = pairs.rows(slice(start, start + rows)).trim()

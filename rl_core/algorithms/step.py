@@ -9,6 +9,8 @@ from torch import Tensor
 from rl_core.errors import InvalidArgument
 from rl_core.types import Episodes, Metrics
 
+LARGEST = ("ratio_gap",)  # of a step's parts the largest is told; of any other metric the mean
+
 
 class Rows(Protocol):
     """Episodes, or pairs of them."""
@@ -67,7 +69,8 @@ def optimizer_step(
         share = weight / total
         (share * loss).backward()
         for name, value in found.items():
-            metrics[name] = metrics.get(name, 0.0) + share * value
+            known = metrics.get(name, 0.0)
+            metrics[name] = max(known, value) if name in LARGEST else known + share * value
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     limit = float("inf") if max_grad_norm is None else max_grad_norm
     metrics["grad_norm"] = torch.nn.utils.clip_grad_norm_(parameters, limit).item()

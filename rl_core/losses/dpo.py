@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from rl_core.errors import InvalidArgument, check_positive
-from rl_core.losses.reward_model import ranking_accuracy
+from rl_core.losses.reward_model import check_one_each, ranking_accuracy
 from rl_core.masked import check_alike
 from rl_core.types import Metrics
 
@@ -91,8 +91,7 @@ def _margins(
     """Return r̂(y⁺) − r̂(y⁻) of each pair [N], with gradient, beside what is to be known of r̂."""
     check_positive("beta", beta)
     check_alike(rejected=rejected, ref_chosen=ref_chosen, ref_rejected=ref_rejected, chosen=chosen)
-    if not len(chosen):
-        raise InvalidArgument("chosen is empty; pass at least one pair.")
+    check_one_each("chosen", chosen)
     chosen_rewards = beta * (chosen - ref_chosen.detach())  # [N]
     rejected_rewards = beta * (rejected - ref_rejected.detach())
     margins = chosen_rewards - rejected_rewards

@@ -29,9 +29,8 @@ def bradley_terry_loss(chosen_scores: Tensor, rejected_scores: Tensor) -> tuple[
     2017, arXiv:1706.03741, equation 1; Ouyang et al. 2022, arXiv:2203.02155, equation 1.
     """
     check_alike(chosen_scores=chosen_scores, rejected_scores=rejected_scores)
+    check_one_each("chosen_scores", chosen_scores)
     margins = chosen_scores - rejected_scores  # [N]
-    if not len(margins):
-        raise InvalidArgument("chosen_scores is empty; pass at least one pair.")
     loss = -logsigmoid(margins).mean()
     metrics = {
         "loss": loss.item(),
@@ -46,3 +45,11 @@ def ranking_accuracy(chosen_scores: Tensor, rejected_scores: Tensor) -> float:
     check_alike(chosen_scores=chosen_scores, rejected_scores=rejected_scores)
     hits = torch.where(chosen_scores == rejected_scores, 0.5, (chosen_scores > rejected_scores).float())
     return hits.mean().item()
+
+
+def check_one_each(name: str, numbers: Tensor) -> None:
+    """Nothing; InvalidArgument unless there is one number for each of some episodes: [N], N >= 1."""
+    if numbers.dim() != 1:
+        raise InvalidArgument(f"{name} has shape {tuple(numbers.shape)}; sum over the steps first: one for an episode.")
+    if not len(numbers):
+        raise InvalidArgument(f"{name} is empty; pass at least one pair.")
