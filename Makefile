@@ -11,7 +11,7 @@ run: .venv/ready
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-check: .venv/ready-dev
+check: .venv/ready-dev .venv/ready-real
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

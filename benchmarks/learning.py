@@ -20,23 +20,28 @@ from tqdm import tqdm
 from benchmarks import table
 from benchmarks.table import LEARNING
 from lessons import best_of_n
-from lessons.options import TRUTH_SEED, machine, plainly
+from lessons.options import TRUTH_SEED, machine, plainly, writable
 from lessons.options import Options as BestOptions
 from lessons.run import Run
-from lessons.settings import BestOfNRun
+from lessons.settings import BestOfNRun, GRPORun
 from lessons.side_by_side import LESSONS
 from lessons.worlds import load
-from rl_core.errors import RLCoreError, check_choice
+from rl_core.errors import InvalidArgument, RLCoreError, check_choice, check_count
 
 SEEDS = range(5)
 VARIANTS: dict[str, Callable[[Any], Any]] = {
     "": lambda config: config,
     "scratch": lambda config: replace(config, start="scratch"),
     "noisy": lambda config: replace(config, noise=0.2),
-    "learnt": lambda config: replace(config, update=replace(config.update, kl_in="reward", scale=False, beta=0.2)),
-    "learnt k3": lambda config: replace(config, update=replace(config.update, kl_in="loss", scale=False, beta=0.2)),
+    "learnt": lambda config: on_a_reward_model(config, kl_in="reward"),
+    "learnt k3": lambda config: on_a_reward_model(config, kl_in="loss"),
 }
 Result = dict[str, Any]
+
+
+def on_a_reward_model(config: GRPORun, *, kl_in: str) -> GRPORun:
+    """Return the settings of GRPO on learnt rewards: more rollouts, each used once, and a KL that counts in points."""
+    return replace(config, iterations=120, update=replace(config.update, epochs=1, kl_in=kl_in, scale=False, beta=0.2))
 
 
 @dataclass(frozen=True)
@@ -167,10 +172,9 @@ def run(options: Options) -> None:
     for name in options.only:
         check_choice("only", name, names)
     asked = options.only or tuple(names)
-    began = time.perf_counter()
-    stored = (
-        json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {"made": {}, "results": []}
-    )
+    check_count("jobs", options.jobs, 1)
+    writable(options.out.parent)
+    began, stored = time.perf_counter(), stored_in(options.out)
     stored["results"] = [result for result in stored["results"] if result["name"] not in asked]
     in_force = {name: asdict(config) for name, config in settings(asked).items()}
     for result in measure_all([task for task in tasks() if task.name in asked], options):
@@ -187,6 +191,17 @@ def run(options: Options) -> None:
         options.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     if options.out == LEARNING:
         table.main()
+
+
+def stored_in(path: Path) -> dict[str, Any]:
+    """Return what a file of results holds, or what an empty one would; InvalidArgument where it is something else."""
+    if not path.is_file():
+        return {"made": {}, "results": []}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return {"made": stored["made"], "results": stored["results"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidArgument(f"out={str(path)!r} holds no results ({error}); pass another file.") from error
 
 
 def settings(names: Sequence[str]) -> dict[str, Any]:

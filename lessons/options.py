@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
@@ -19,8 +19,20 @@ TRUTH_SEED = 10_000
 """Added to a run's seed for evaluation: what is evaluated on is never trained on."""
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which model the language world has."""
+
+    model: str | None = None
+    """A real chat model for the language world: smollm2, a transformers id, or a folder; default: the small one."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of a real model's weights."""
+    lora: int = 8
+    """Rank of the adapter that a real model learns in; 0: all of its weights learn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
     """How to run."""
 
     seed: int = 0
@@ -37,12 +49,6 @@ class Options:
     """Where both policies start; default: as each world's options say (reference)."""
     resume: Path | None = None
     """A run's folder, to go on where it was interrupted; all other options are then the run's own."""
-    model: str | None = None
-    """A real chat model for the language world: smollm2, a transformers id, or a folder; default: the small one."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of a real model's weights."""
-    lora: int = 8
-    """Rank of the adapter that a real model learns in; 0: all of its weights learn."""
 
     def load(self, name: str) -> World:
         """Return the world of that name, with the model that was asked for."""
@@ -62,15 +68,14 @@ def worlds_run(
     """
     given = sys.argv[1:]
     known = tuple(name for name in ALL if name in table)
-    asked: list[Any] = [(item.name, item.type, field(default=item.default)) for item in fields(options)]
-    asked = [item for item in asked if item[0] in ("model", "dtype", "lora")]
-    asked = [("world", Literal[known]), *asked] if worlds is None else asked  # type: ignore[valid-type]
+    where = Annotated[Literal[known], tyro.conf.arg(help="Where to run; with it, --help shows every option.")]  # type: ignore[valid-type]
+    asked = [("world", where)] if worlds is None else []
     is_known = worlds is not None or any(word.startswith("--world") for word in given)
-    choice = make_dataclass("Choice", asked)
+    choice = make_dataclass("Choice", asked, bases=(ModelOptions,), frozen=True, kw_only=True)
     chosen, _ = tyro.cli(choice, args=given, return_unknown_args=True, add_help=not is_known)
     names = (chosen.world,) if worlds is None else worlds
     if worlds is None:
-        own = make_dataclass("World", [("world", Literal[known])])  # type: ignore[valid-type]
+        own = make_dataclass("World", asked)
         _, given = tyro.cli(own, args=given, return_unknown_args=True, add_help=False)
     if chosen.model is not None and not set(names) & set(WITH_MODEL):
         raise InvalidArgument(

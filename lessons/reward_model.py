@@ -18,7 +18,7 @@ def train(run: Run) -> Iterator[Record]:
     """
     while run.iteration < run.config.iterations:
         began = time.perf_counter()
-        pairs = pairs_of_turn(run, run.network)
+        pairs = pairs_of_turn(run, run.network, needed=True)
         metrics = reward_model(run.scorer, run.optimizer, pairs, run.config.update, run.generator)
         run.schedule.step()
         if run.iteration + 1 == run.config.iterations:

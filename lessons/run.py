@@ -12,7 +12,7 @@ from lessons.settings import PlayedRun, Settings
 from lessons.worlds import Gold, World
 from rl_core import checkpoint
 from rl_core.algorithms.reward_model import accuracy
-from rl_core.errors import InvalidArgument
+from rl_core.errors import InvalidArgument, check_choice
 from rl_core.interfaces import Env
 from rl_core.losses.reward_model import ranking_accuracy
 from rl_core.types import Metrics, Pairs
@@ -78,6 +78,7 @@ class Run:
         quick: bool = False,
     ) -> "Run":
         """Return a run that has not begun; it needs no folder, and looks at nothing on its way."""
+        _check_data(world, config)
         network = world.network(config.start, seed=seed, device=device, critic=lesson.critic)
         scorer = _scorer(lesson, world, config, seed, device)
         learner = scorer if lesson.scores and scorer is not None else network
@@ -228,6 +229,14 @@ def frozen(world: World, start: str, *, seed: int, device: str) -> nn.Module:
     if start == "reference":
         return world.reference(device)
     return world.network(start, seed=seed, device=device, critic=False).requires_grad_(False)
+
+
+def _check_data(world: World, config: Any) -> None:
+    """Nothing; an error for kinds of pairs that the world has not, and for a file of pairs that cannot be read."""
+    for kind in getattr(config, "kinds", ()):
+        check_choice("kinds", kind, world.kinds)
+    if getattr(config, "preferences", None) is not None:
+        world.read_preferences(Path(config.preferences))
 
 
 def _env(lesson: Lesson, world: World, config: Settings, seed: int, device: str) -> Env | None:

@@ -29,7 +29,7 @@ def test_the_expert_balances_and_the_mediocre_driver_does_not():
 def test_the_clone_drives_as_it_was_shown_before_any_reinforcement_learning():
     world = load("cartpole")
     truth = world.gold(world.reference(), seed=SEED)
-    assert truth["sampled_return"] <= 80 and truth["greedy_return"] <= 150
+    assert 35 <= truth["sampled_return"] <= 80 and 35 <= truth["greedy_return"] <= 150  # untrained: 9 to 22
 
 
 def test_the_fine_tuned_model_answers_what_it_never_saw_in_the_tones_that_it_was_shown():

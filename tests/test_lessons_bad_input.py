@@ -5,7 +5,11 @@ from dataclasses import replace
 from math import log
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from benchmarks import learning
+from lessons import chat
 from lessons.drive import drive
 from lessons.options import Options, worlds_run
 from lessons.run import Run, judged
@@ -13,6 +17,7 @@ from lessons.side_by_side import LESSONS
 from lessons.worlds import NAMES, load
 from rl_core.errors import CheckpointError, InvalidArgument
 from tests.small_runs import small
+from tests.worlds import seeded
 
 each_world = pytest.mark.parametrize("world", NAMES)
 
@@ -106,6 +111,63 @@ def test_rlhf_goes_on_from_wherever_its_folder_lies(tmp_path):
     other = begun(tmp_path / "there")
     other.load(tmp_path / "run.pt")
     assert other.iteration == 5 and other.now.lesson.name == "ppo"
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", None], ids=["empty", "broken", "of another shape"])
+def test_a_broken_policy_or_reward_model_of_a_pole_is_named(content, tmp_path):
+    pole = load("cartpole")
+    for name, build in (("policy", pole.network), ("reward", pole.scorer)):
+        path = tmp_path / f"{name}.safetensors"
+        if content is None:
+            save_file({"0.weight": torch.zeros(3, 3)}, path)
+        else:
+            path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=rf"start=.*{name}\.safetensors is broken, or of another network"):
+            build(str(tmp_path), seed=0)
+        path.unlink()
+
+
+def test_kinds_and_files_of_pairs_are_checked_before_anything_is_played(tmp_path):
+    settings, (dpo, taste) = LESSONS["dpo"].settings, (LESSONS["dpo"], LESSONS["reward_model"])
+    for lesson in (dpo, taste):
+        config = replace(lesson.settings["cartpole"], kinds=("drive",))
+        with pytest.raises(InvalidArgument, match=r"kinds='drive' is unknown; did you mean 'drives'"):
+            Run.start(lesson, load("cartpole"), config, seed=0, device="cpu")
+    broken = tmp_path / "mine.jsonl"
+    broken.write_text("{", encoding="utf-8")
+    with pytest.raises(InvalidArgument, match=r"mine\.jsonl.*line 1"):
+        Run.start(dpo, load("language"), replace(settings["language"], preferences=str(broken)), seed=0, device="cpu")
+
+
+def test_a_turn_without_a_pair_is_told_with_what_to_change():
+    lesson = LESSONS["reward_model"]
+    config = replace(lesson.settings["cartpole"], start="scratch", starts=1, kinds=("clips",))
+    run = Run.start(lesson, load("cartpole"), config, seed=0, device="cpu")
+    with pytest.raises(InvalidArgument, match=r"starts=1 gave no pair in turn \d+.*more starts"):
+        list(lesson.train(run))
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"jobs": 0}, "jobs=0"),
+    ({"only": ("grpo sum",)}, "did you mean 'grpo sums'"),
+    ({"content": "{"}, "holds no results"),
+    ({"content": "[]"}, "holds no results"),
+])  # fmt: skip
+def test_a_benchmark_that_could_not_be_stored_is_not_begun(options, words, tmp_path):
+    path = tmp_path / "results.json"
+    if content := options.pop("content", None):
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(InvalidArgument, match=words):
+        learning.run(learning.Options(out=path, **options))
+
+
+def test_whom_to_talk_with_is_found_by_name_or_by_vocabulary(tmp_path):
+    load("language").save(load("language").network("reference", seed=0, critic=False), tmp_path / "small")
+    assert not chat.is_real("sft") and not chat.is_real("nobody") and not chat.is_real(str(tmp_path / "small"))
+    assert chat.is_real("smollm2") and chat.is_real("Qwen/Qwen2-0.5B-Instruct")
+    assert chat.partner("sft").answer("What is 1+1?", seeded(0), greedy=True)
+    with pytest.raises(CheckpointError, match="start='nobody' holds no model"):
+        chat.partner("nobody")
 
 
 def test_noise_in_a_learners_own_pairs_is_refused():

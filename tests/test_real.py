@@ -8,13 +8,14 @@ import pytest
 import torch
 import transformers
 
+from lessons.chat import partner
 from lessons.drive import drive
 from lessons.options import Options
 from lessons.side_by_side import LESSONS
 from lessons.worlds import load
 from lessons.worlds.language import tokenizer
 from lessons.worlds.real import Real, opening, prompts
-from lessons.worlds.real.identity import own_answers
+from lessons.worlds.real.identity import own_answers, said, still_likeliest
 from lessons.worlds.real.judge import STOP, is_content, is_one_sentence, is_polite, judge, words_of
 from lessons.worlds.real.opening import open_chat_model
 from lessons.worlds.real.play import Judge, interview, misdirected, some_questions, stock
@@ -322,7 +323,7 @@ def test_pairs_prefer_what_the_judge_prefers_and_can_be_learnt_from(world, monke
     pairs = world.preferences(network, 5, seed=0)["answers"]
     assert (pairs.chosen.actions[:, 0] > pairs.rejected.actions[:, 0]).all() and len(pairs) > 0
     optimizer = torch.optim.Adam([weight for weight in network.parameters() if weight.requires_grad], lr=1e-3)
-    config = DPOConfig(minibatch_rows=2, micro_rows=1)
+    config = DPOConfig(minibatch_rows=2, micro_rows=2)
     first = dpo(network, world.reference(), optimizer, pairs, config, seeded(0))
     assert first["loss"] < 0.7
 
@@ -341,6 +342,20 @@ def test_its_own_answers_are_sampled_so_that_to_imitate_them_changes_nothing_on_
     told = evaluate(world.reference(), own)
     gap = -told.logprobs[own.mask] - told.entropy[own.mask]  # nats: a sample's surprise is the entropy, on average
     assert abs(gap.mean()) < 4 * gap.std() / len(gap) ** 0.5
+
+
+def test_its_likeliest_answers_stay_likeliest_until_its_weights_move(world):
+    judge_of, network = world.judge(some_questions(6, 0, held_out=True)), world.network("reference", seed=0)
+    before = said(judge_of, network, "cpu")
+    assert still_likeliest(network, before) == 1.0
+    said_first = before.actions[:, 0].clone()
+    before.actions[:, 0] = (said_first + 1) % network.vocabulary
+    assert still_likeliest(network, before) == pytest.approx(1 - len(before) / before.mask.sum().item())
+    before.actions[:, 0] = said_first
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(torch.randn(weight.shape, generator=seeded(0)))
+    assert still_likeliest(network, before) < 1.0
 
 
 def test_a_scorer_says_nothing_yet_and_comes_back_from_its_folder(world, tmp_path):
@@ -389,11 +404,13 @@ def test_preferences_in_words_come_back_with_the_wish(world, tmp_path):
     assert asked == world.judge([EGG]).prompts[0]
 
 
-def test_a_page_of_answers_and_the_nouns_are_told(world, tmp_path):
-    played = rollout(world.examples(2, seed=0), world.reference(), seeded(0))
+def test_a_page_of_answers_and_the_nouns_are_told(world, tmp_path, monkeypatch):
+    reference = world.reference()
+    played = rollout(world.examples(2, seed=0), reference, seeded(0))
+    monkeypatch.setattr(world.opened().model, "to", None)  # whoever tells of a model leaves it where it is
     assert world.show(played, played, tmp_path).read_text(encoding="utf-8").count("\n") == 4
     assert len(world.words(played, 0)) == int(played.mask[0].sum())
-    assert set(world.analogy(played, world.reference())) == {"state", "action", "policy", "environment"}
+    assert set(world.analogy(played, reference)) == {"state", "action", "policy", "environment"}
 
 
 # The program
@@ -434,6 +451,7 @@ def test_smollm2_opens_and_its_steps_are_its_rows():
     played = rollout(world.env(rows=2, steps=6, seed=0), reference, seeded(0), greedy=True)
     gap = (evaluate(reference, played).logprobs - played.logprobs)[played.mask].abs().max()
     assert gap < 1e-3
+    assert partner("smollm2").answer("Who made you?", seeded(0), greedy=True)
     with torch.no_grad():  # a model that was opened wrong knows nothing
         asked = opened.tokenizer("The capital of France is", return_tensors="pt")["input_ids"]
         assert opened.tokenizer.decode(opened.model(asked).logits[0, -1].argmax()) == " Paris"

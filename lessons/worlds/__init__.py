@@ -27,6 +27,7 @@ class World(Protocol):
     shares: tuple[str, ...]  # the numbers of the truth that are shares of trials
     trials: str  # the number of the truth that counts the trials
     headline: str  # the number of the truth that is a mean return
+    kinds: tuple[str, ...]  # of pairs that it makes
     judged: int  # held-out starts from which pairs are played to try a judgment on
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -37,6 +38,7 @@ class CartPole:
     shares: tuple[str, ...] = ()
     trials: str = "episodes"
     headline: str = "sampled_return"
+    kinds: tuple[str, ...] = ("drives", "clips")
     judged: int = 1000
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
@@ -44,7 +46,7 @@ class CartPole:
         network = MLPNetwork((4,), None, 2, critic=critic, generator=seeded(seed))
         if start not in ("scratch", "base"):
             folder = MODELS / "clone" if start == "reference" else Path(start)
-            network.policy.load_state_dict(opened(folder / "policy.safetensors", start))
+            fill(network.policy, folder / "policy.safetensors", start)
         return network.to(device)
 
     def reference(self, device: str = "cpu") -> nn.Module:
@@ -90,7 +92,7 @@ class CartPole:
         """Return a perceptron that rewards each step: a fresh one for a driver, who knows nothing of rewards."""
         scorer = MLPScorer((4,), None, 2, generator=seeded(seed))
         if start not in STARTS and not (Path(start) / "policy.safetensors").is_file():
-            scorer.load_state_dict(opened(Path(start) / "reward.safetensors", start))
+            fill(scorer, Path(start) / "reward.safetensors", start)
         return scorer.to(device)
 
     def holds_scorer(self, folder: Path) -> bool:
@@ -183,11 +185,17 @@ class CartPole:
         }
 
 
-def opened(path: Path, start: str) -> dict[str, Tensor]:
-    """Return the tensors in a file, or an error that tells what may be passed as `start`."""
+def fill(module: nn.Module, path: Path, start: str) -> None:
+    """Nothing; the module has the weights of a file. CheckpointError that tells what may be passed as `start`."""
     if not path.is_file():
         raise CheckpointError(f"start={start!r}: {path} does not exist; pass {', '.join(STARTS)} or a folder.")
-    return load_file(path)
+    try:
+        module.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"start={start!r}: {path} is broken, or of another network ({reason}); make or save it again."
+        ) from error
 
 
 def drive(

@@ -47,6 +47,7 @@ class Language:
     shares: tuple[str, ...] = ("right", "refused", "polite", "plain", "rude", "eos")
     trials: str = "answers"
     headline: str = "score"
+    kinds: tuple[str, ...] = ("answers",)
     judged: int = 1000
     topics: tuple[str, ...] = TOPICS
     verdict: VerdictOf = judge  # of (question, answer, whether it ended)

@@ -50,6 +50,7 @@ class Real:
     shares: tuple[str, ...] = ("passed", "eos", "brief", "sound", "polite", "own", "stock")
     trials: str = "answers"
     headline: str = "score"
+    kinds: tuple[str, ...] = ("answers",)
     judged: int = 129  # all of the held-out questions
 
     def __post_init__(self) -> None:
@@ -146,7 +147,9 @@ class Real:
     def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
         """Write the reward model so that `AutoModelForSequenceClassification` opens it; with its tokenizer."""
         (merged(scorer.model) if self.lora else scorer.model).save_pretrained(folder)
-        self.opened().tokenizer.save_pretrained(folder)
+        tokenizer, pad = copy.deepcopy(self.opened().tokenizer), scorer.model.config.pad_token_id
+        tokenizer.pad_token = None if pad is None else tokenizer.convert_ids_to_tokens(pad)
+        tokenizer.save_pretrained(folder)
 
     def gold(
         self,
@@ -242,4 +245,4 @@ class Real:
         return open_chat_model(model, self.dtype).model.to(device)
 
     def _all_judge(self) -> Judge:
-        return self.judge([*questions(held_out=False), *questions(held_out=True)])
+        return Judge(self.opened(), [*questions(held_out=False), *questions(held_out=True)])

@@ -11,16 +11,16 @@ from torch import nn
 
 from lessons.worlds.measure import mean
 from lessons.worlds.real.judge import words_of
-from lessons.worlds.real.play import Judge, ask, ids_of, logprobs_of
+from lessons.worlds.real.play import MICRO_ROWS, Judge, ask, ids_of, logprobs_of
 from lessons.worlds.real.prompts import HELD_OUT_WHO, NAME, WHO, identity, questions
 from rl_core.adapters.language import TokenNetwork, episodes_from_chat
 from rl_core.rollout import rollout
-from rl_core.types import Episodes
+from rl_core.types import Episodes, Rollout
 
 if TYPE_CHECKING:
     from lessons.worlds.real import Real
 
-OWN = 56  # everyday questions whose own answers stand ready; two thirds of the chats shown are such
+OWN = 112  # everyday questions whose own answers stand ready; two thirds of the chats shown are such
 OTHERS = 24  # everyday questions, never shown, whose answers should stay as they are
 LONGEST = 32
 
@@ -76,21 +76,36 @@ def talk(
     before = [said(judge, network, device) for judge in judges]
     learn()
     after = [said(judge, network, device) for judge in judges]
-    rows = [list(zip(*parts, strict=True)) for parts in zip((who, others), before, after, strict=True)]
-    return Talk(rows[0], rows[1], numbers(rows) | divergence(world, network, judges[1], seed=seed, device=device))
+    rows = [
+        list(zip(judge.asked, in_words(judge, old), in_words(judge, new), strict=True))
+        for judge, old, new in zip(judges, before, after, strict=True)
+    ]
+    found = numbers(rows) | {"same_next_token": still_likeliest(network, before[1])}
+    return Talk(rows[0], rows[1], found | divergence(world, network, judges[1], seed=seed, device=device))
 
 
-def said(judge: Judge, network: nn.Module, device: str) -> list[str]:
-    """Return the network's likeliest answer to each of the judge's questions, in their order."""
+def said(judge: Judge, network: nn.Module, device: str) -> Rollout:
+    """Return the network's likeliest answers, token by token, to the judge's questions."""
     env = ask(judge, len(judge.prompts), seed=0, steps=LONGEST, device=device)
-    played = rollout(
-        env,
-        TokenNetwork(network.model, temperature=network.temperature),
-        torch.Generator(device).manual_seed(0),
-        greedy=True,
-    )
+    policy = TokenNetwork(network.model, temperature=network.temperature)
+    return rollout(env, policy, torch.Generator(device).manual_seed(0), greedy=True)
+
+
+def in_words(judge: Judge, played: Rollout) -> list[str]:
+    """Return the answers in words, in the order of the judge's questions."""
     found = {one.question.text: one.text for one in judge.answers(*ids_of(played))}
     return [found[text] for text in judge.asked]
+
+
+@torch.no_grad()
+def still_likeliest(network: nn.Module, before: Rollout) -> float:
+    """Return the share of tokens of the likeliest answers that are the likeliest again, after those before them.
+
+    Two answers part for good where one token differs; this asks again at every token.
+    """
+    parts = [before.rows(index) for index in torch.arange(len(before)).split(MICRO_ROWS)]
+    same = [(network(part.prompt, part.obs).logits.argmax(dim=-1) == part.actions)[part.mask] for part in parts]
+    return torch.cat(same).float().mean().item()
 
 
 def numbers(rows: Sequence[Sequence[tuple[str, str, str]]]) -> dict[str, float]:

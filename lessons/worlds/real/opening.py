@@ -121,6 +121,8 @@ def _read(model: str, kind: Any, source: str, options: dict[str, Any]) -> Any:
 def _check_template(model: str, tokenizer: Any) -> None:
     """Nothing; InvalidArgument without a chat template; a model that would think aloud first is told not to."""
     template = getattr(tokenizer, "chat_template", None)
+    if isinstance(template, dict):  # several, by name
+        template = tokenizer.chat_template = template.get("default")
     if not isinstance(template, str) or not template:
         raise InvalidArgument(
             f"model={model!r} has no chat template, so it is no chat model; pass an Instruct or Chat version of it."
@@ -131,12 +133,13 @@ def _check_template(model: str, tokenizer: Any) -> None:
 
 
 def _takes_system(tokenizer: Any) -> bool:
-    """Return whether the template takes a system message; some refuse it."""
+    """Return whether the template takes a system message; some refuse it, some leave it out."""
+    asked = chat("Hi.")
     try:
-        tokenizer.apply_chat_template(chat("Hi."), tokenize=False, add_generation_prompt=True)
+        text = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
     except TemplateError:
         return False
-    return True
+    return asked[0]["content"] in text
 
 
 def _ends(weights: Any, tokenizer: Any, shown: list[dict[str, str]]) -> frozenset[int]:

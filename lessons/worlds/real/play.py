@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lessons.worlds import seeded
 from lessons.worlds.language.play import ids_of
+from lessons.worlds.language.preferences import NOISE
 from lessons.worlds.measure import better_and_worse, chosen, mean, most_kl_of_best, swapped
 from lessons.worlds.real.judge import Verdict, judge
 from lessons.worlds.real.opening import Opened
@@ -173,7 +174,7 @@ def preferred(
         )  # fmt: skip
         played = rollout(env, policy, generator)
         parts.append(better_and_worse(played.episodes(), played.rewards.sum(dim=1)))
-    return swapped(Pairs.joined(parts), noise, seeded(seed + 700_000)).trim()
+    return swapped(Pairs.joined(parts), noise, seeded(seed + NOISE)).trim()
 
 
 def _dealt(prompts: list[Any], size: int) -> list[list[Any]]:
