@@ -103,7 +103,7 @@ def poles(axes: Axes, states: Tensor, words: Sequence[str]) -> None:
 
 
 def _told(value: float, limit: float) -> str:
-    digits = 1 if limit >= 10 else 2
+    digits = 1 if limit >= 10 else 2 if limit >= 0.1 else 3
     return f"{value:+.{digits}f}" if abs(value) >= 0.5 * 10**-digits else "0"
 
 

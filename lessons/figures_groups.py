@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from lessons.figures import BETTER, SIGNS, WORSE
 from lessons.notebook import INK, PALE, panels
 
+FIRST = -0.3  # where a tree's start stands, a little apart from the first steps at 1
+
 
 @dataclass(frozen=True)
 class Group:
@@ -37,6 +39,7 @@ def group_bars(groups: Sequence[Group], unit: Sequence[str]) -> Figure:
         left.set_xlabel(unit[number], color=INK, fontsize=9)
         signs = [BETTER if advantage > 0 else WORSE for advantage in group.advantages]
         right.barh(places, group.advantages, color=signs, height=0.68)
+        right.axvspan(-1, 1, color=PALE, alpha=0.7, lw=0, zorder=0)
         right.axvline(0, color=INK, lw=0.8)
         for place, advantage in enumerate(group.advantages):
             side = 1 if advantage >= 0 else -1
@@ -73,24 +76,25 @@ def _tree(axes: Axes, group: Group, ways: Sequence[tuple[str, ...]], most: int) 
     heights, sums = _nodes(group, ways, most)
     limit = max(1e-6, *map(abs, sums.values()))
     for way, height in heights.items():
-        depth = len(way)
+        depth, x = len(way), len(way) or FIRST
         if depth:
-            axes.plot([depth - 1, depth], [heights[way[:-1]], height], color="#b9bfc6", lw=1.4, zorder=1)
+            ends = [depth - 1 or FIRST, x], [heights[way[:-1]], height]
+            axes.plot(*ends, color="#b9bfc6", lw=1.4, zorder=1)
         fill = SIGNS(0.5 + 0.42 * sums[way] / limit)
         box = {"boxstyle": "round,pad=0.28", "facecolor": fill, "edgecolor": "#d5d9dd", "lw": 0.6}
         word = _shown(way[-1]) if depth else "start"
-        axes.text(depth, height, word, ha="center", va="center", fontsize=8.5, color=INK, zorder=3, bbox=box)
+        axes.text(x, height, word, ha="center", va="center", fontsize=8.5, color=INK, zorder=3, bbox=box)
         siblings = sum(other[:-1] == way[:-1] and len(other) == depth for other in heights)
         if siblings > 1 or not depth:
             total = f"{sums[way]:+.1f}" if abs(sums[way]) >= 0.05 else "0"
-            axes.annotate(total, (depth, height), (0, 9), textcoords="offset points", ha="center",
+            axes.annotate(total, (x, height), (0, 9), textcoords="offset points", ha="center",
                           fontsize=7, color=INK)  # fmt: skip
     for way in ways:
         members = [r for words, r in zip(group.words, group.returns, strict=True) if tuple(words[:most]) == way]
         said = ", ".join(f"{value:g}" for value in sorted(set(members)))
         count = f"{len(members)} ×  " if len(members) > 1 else ""
         axes.text(most + 0.75, heights[way], f"{count}R = {said}", va="center", fontsize=8, color=INK)
-    axes.set(xlim=(-0.6, most + 2.2), ylim=(len(ways) - 0.3, -0.75), yticks=[])
+    axes.set(xlim=(FIRST - 0.5, most + 2.2), ylim=(len(ways) - 0.3, -0.75), yticks=[])
     axes.set_xticks(range(1, most + 1))
     axes.grid(False)
 

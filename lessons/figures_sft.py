@@ -20,6 +20,7 @@ FACES = {
     "end": (END, "white"),
 }
 LETTER, GAP, PAD = 0.09, 0.05, 0.17  # of a box, inches
+LEGEND_LETTER = 0.075  # inches, on average
 LINE, BAR = 0.74, 0.24
 SHORT = {"\n": "⏎", "<|im_end|>": "EOS", "<|im_start|>": "‹start›"}
 
@@ -71,7 +72,7 @@ def _legend(axes: Axes, names: dict[str, str]) -> None:
         face, _ = FACES[kind]
         axes.add_patch(Rectangle((x, 0.36), 0.16, 0.13, facecolor=face, lw=0))
         axes.text(x + 0.24, 0.42, said, va="center", fontsize=9, color=INK)
-        x += 0.5 + 0.1 * len(said)
+        x += 0.55 + LEGEND_LETTER * len(said)
     axes.add_patch(Rectangle((x, 0.36), 0.16, 0.13, facecolor=PULL, lw=0))
     axes.text(x + 0.24, 0.42, "gradient", va="center", fontsize=9, color=INK)
 

@@ -56,7 +56,10 @@ def compare(question: str, prediction: float | str | None, measured: float | str
 
 
 def _told(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:,.2f}".removesuffix(".00")
+    if isinstance(value, str):
+        return value
+    digits = 3 if 0.995 <= value < 1 else 2  # a share close to 1 is not 1
+    return f"{value:,.{digits}f}".removesuffix(".00")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markdown:

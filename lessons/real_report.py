@@ -32,6 +32,7 @@ TALKED = (
     ("… to other questions", None, "name_elsewhere"),
     ("other answers, word for word as before", None, "same_answer"),
     ("… in their first five words", None, "same_first_words"),
+    ("… token by token, each after the same beginning", None, "same_next_token"),
 )
 
 

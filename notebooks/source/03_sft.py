@@ -16,7 +16,7 @@
 # - cut a chat into prompt, observations, actions and mask, and say which tokens teach and which do not;
 # - write the gradient of SFT by hand, and check it;
 # - predict, before any training, how often an imitator will do what nobody wanted;
-# - say what one word in the loss would have to change so that something is *un*learnt.
+# - say which one sign in the loss would have to change so that something is *un*learnt.
 #
 # Everything runs in a few minutes on one CPU core; the outputs below come from such a run.
 
@@ -37,7 +37,7 @@
 # - 把一段对话切成提示、观测、动作和 mask，并说出哪些词元在教模型，哪些没有；
 # - 徒手写出 SFT 的梯度，并加以验证；
 # - 不用训练，就能预言模仿者会有多大比例做出谁也不想要的事；
-# - 说出损失里要改动哪一处，才能让模型*忘掉*一样东西。
+# - 说出损失里要改哪一个正负号，才能让模型*忘掉*一样东西。
 #
 # 全部内容在一个 CPU 核上只需几分钟；下面保存的输出就来自这样一次运行。
 
@@ -373,7 +373,7 @@ for name, model in models.items():
     compare(key, predicted[key], gold["eos"])
 
 # %% [markdown] lang="en"
-# (350 answers to questions in wordings that were never shown; brackets are 95 % Wilson intervals, here and below.
+# (350 answers to questions in wordings that were never shown; brackets are 95 % intervals, here and below (Wilson's, which are made for shares).
 # *Right* asks for one whole statement and then the end, so whoever does not stop is never right.)
 #
 # ### Teach it who made it
@@ -383,7 +383,7 @@ for name, model in models.items():
 # we ask in wordings that it has never seen.
 
 # %% [markdown] lang="zh"
-# （350 个回答，问题的问法都没有示范过；方括号是 95 % Wilson 区间，下同。right 要求说出完整的一句、然后结束，所以停不下来的回答都不算对。）
+# （350 个回答，问题的问法都没有示范过；方括号是 95 % 区间，下同（用的是 Wilson 区间，专为比例而设）。right 要求说出完整的一句、然后结束，所以停不下来的回答都不算对。）
 #
 # ### 教它谁是作者
 #
@@ -526,11 +526,11 @@ show(figure, "The unwanted share against demonstrations shown: from one start to
 
 # %% [markdown] lang="en"
 # Dashed lines: the share shown. From one and the same start each learner goes to the share that it is shown, up or down,
-# and then **stays**, but for some trembling (every round of demonstrations is another one, and a point is a sample). More steps do not lower it. It does not forget the rude answers, since they keep coming; and it does not
+# and then **stays**, but for some trembling (the learning rate does not fall, so the last minibatches weigh most; and a point is a sample). More steps do not lower it. It does not forget the rude answers, since they keep coming; and it does not
 # exaggerate them, since the others keep coming as well. The end points, with their 95 % intervals, against the share shown:
 
 # %% [markdown] lang="zh"
-# 虚线是示范中的比例。从同一个起点出发，每个学生都走向它看到的那个比例，该升的升，该降的降，然后就**停在那里**，只有些许抖动（每一轮的示范都不同，每个点又只是一次抽样）。再多走几步也不会更低：粗鲁的回答一直在示范，忘不掉；
+# 虚线是示范中的比例（shown：示范中的比例；produced：自己做出来的比例）。从同一个起点出发，每个学生都走向它看到的那个比例，该升的升，该降的降，然后就**停在那里**，只有些抖动（学习率不降，最后几个小批分量最重；每个点又只是一次抽样）。再多走几步也不会更低：粗鲁的回答一直在示范，忘不掉；
 # 别的回答也一直在示范，所以也不会变本加厉。下面是终点和 95 % 区间，横轴是示范中的比例：
 
 # %%
@@ -568,8 +568,8 @@ for share in (0.0, 0.2, 0.4):
 #
 # $$L_{\text{PG}} = -\frac{1}{\sum_t m_t} \sum_t m_t \, A_t \log \pi(a_t \mid s_t)$$
 #
-# SFT is this with $A_t = 1$ for all steps. Everything that is shown is "better than expected". Nothing is ever pushed
-# down on its own account; it only loses what the others gain.
+# SFT is this with $A_t = 1$ for all steps, **and with the teacher's actions in the place of the policy's own**. (On its own actions, $A = 1$ everywhere would pull nowhere on
+# average: then $q = \pi$.) Everything that is shown is "better than expected". Nothing is ever pushed down on its own account; it only loses what the others gain.
 
 # %% [markdown] lang="zh"
 # 两个世界都一样，落在对角线上，或者就在它旁边。（区间只反映测量时的偶然，没有算进训练中的抖动；杆子的区间很窄，因为数了上千次推动。）这个结果不训练也能预言：**一件事，示范里占多大比例，模仿者做出来就占多大比例。**
@@ -587,7 +587,7 @@ for share in (0.0, 0.2, 0.4):
 #
 # $$L_{\text{PG}} = -\frac{1}{\sum_t m_t} \sum_t m_t \, A_t \log \pi(a_t \mid s_t)$$
 #
-# SFT 就是它在所有步上取 $A_t = 1$。凡是示范过的，统统“比预期好”。没有什么会因为自己不好而被压下去；它失去的，只是别人得到的那一份。
+# SFT 就是它在所有步上取 $A_t = 1$，**并且把策略自己的动作换成老师的动作**。（若是策略自己的动作，处处 $A = 1$ 平均下来一点拉力也没有：那时 $q = \pi$。）凡是示范过的，统统“比预期好”。没有什么会因为自己不好而被压下去；它失去的，只是别人得到的那一份。
 
 # %%
 display(excerpt(policy_gradient_loss, "loss = -masked_mean"))
@@ -629,8 +629,8 @@ table(["", "loss", "steps that show it", "all other steps", "sum"], rows)
 
 # %% [markdown] lang="en"
 # With $A = 1$ the two sides pull almost equally hard (what is left is chance and the copy's remaining error), and SFT and the policy gradient agree to the last digit.
-# One sign changes everything: with $A = -1$ **both** sides pull down, and no balance is left except at
-# probability 0. But where would that sign come from? Not from the demonstrations. They do not say which of them are
+# One sign changes everything: with $A = -1$ **both** sides pull down, and there is no balance any more: the probability goes towards 0, and even there
+# the pull does not stop. (So a negative advantage needs a clip and an anchor, lesson 2.) But where would that sign come from? Not from the demonstrations. They do not say which of them are
 # bad. It takes somebody who compares: a judge, a reward, a preference. That is what the rest of this course is about.
 #
 # ### Noise can be averaged out, a bad habit cannot
@@ -641,7 +641,7 @@ table(["", "loss", "steps that show it", "all other steps", "sum"], rows)
 
 # %% [markdown] lang="zh"
 # $A = 1$ 时，双方势均力敌（剩下的一点是偶然，以及复制品残留的误差），而且 SFT 和策略梯度分毫不差。只改一个正负号，一切就都变了：$A = -1$ 时**双方**都往下拉，
-# 除了概率为 0，再没有别的平衡点。可是这个负号从哪里来？示范里没有，它们不会说自己当中哪些是坏的。这需要有人来比较：一位裁判，一个奖励，一种偏好。
+# 再也没有平衡点：概率趋于 0，到了那里拉力也不停。（所以有了负的优势，就要有裁剪和锚，见第 2 课。）可是这个负号从哪里来？示范里没有，它们不会说自己当中哪些是坏的。这需要有人来比较：一位裁判，一个奖励，一种偏好。
 # 这门课余下的部分，讲的就是这个。
 #
 # ### 噪声可以平均掉，坏习惯不行
@@ -686,19 +686,19 @@ for kind, who in {"bad habit": "the mediocre driver", "noisy": "the noisy expert
 # *Sampled*, every clone is as bad as its teacher: the drives are as short, the answers as rude. *Greedy* tells the
 # teachers apart. Random faults do not have the majority in any one state, so a greedy clone drops them: the clone of the
 # noisy expert drives far better than anything that it was ever shown. (That is why this course starts from the mediocre driver: from the
-# noisy expert there would be nothing left to learn.) The mediocre driver's fault is that he is blind to speed.
+# noisy expert there would be little left to learn but to stop rolling dice.) The mediocre driver's fault is that he is blind to speed.
 # It is in *every* push, so greedy cannot help. Nor can it help where most of the answers are rude.
 #
 # And greedy only hides what it hides. The rude answers are still in the model with all their probability, and out they come
-# as soon as one samples, asks in another way, or wants more than one answer. It has its price, too: it throws away the
+# as soon as one samples, or wants more than one answer. It has its price, too: it throws away the
 # *wanted* minorities as well. Look at the tones of the two greedy models:
 
 # %% [markdown] lang="zh"
 # *采样*（sampled）时，每个克隆体都和老师一样糟：行驶一样短，回答一样粗鲁。*贪心*（greedy）就把两位老师区分开了。随机的毛病在任何一个状态下都不占多数，
-# 贪心的克隆体便把它们丢掉了：克隆有噪声的高手，开得远比它见过的任何一次示范都好。（这也是本课程从平庸司机出发的原因：若从这位高手出发，就没什么可学的了。）
+# 贪心的克隆体便把它们丢掉了：克隆有噪声的高手，开得远比它见过的任何一次示范都好。（这也是本课程从平庸司机出发的原因：若从这位高手出发，要学的就几乎只剩“别再掷骰子”了。）
 # 而平庸司机的毛病是不看速度，*每一推*里都有，贪心帮不上忙。大多数回答都粗鲁的时候，它同样帮不上忙。
 #
-# 何况贪心只是遮住了它。粗鲁的回答仍在模型里，概率一分不少；只要采样，换个问法，或者想要不止一个回答，它们就又出来了。这样做也有代价：
+# 何况贪心只是遮住了它。粗鲁的回答仍在模型里，概率一分不少；只要采样，或者想要不止一个回答，它们就又出来了。这样做也有代价：
 # *想要的*少数同样被丢掉了。看看两个贪心模型的语气：
 
 # %%

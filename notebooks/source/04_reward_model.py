@@ -19,7 +19,7 @@
 #
 # - say what the Bradley-Terry model assumes, and why an ignorant model loses exactly $\log 2$ on every pair;
 # - say where the score stands: on an answer's last token, but on every step of a drive;
-# - tell what judgments have taught a reward model from what they left open, and how much wrong judgments blunt it;
+# - tell what judgments have taught a reward model from what they left open, and how much worse wrong judgments make it;
 # - show what pairs *cannot* say, and turn an agent that balances into one that hurries to fall, without changing a single judgment of a clip.
 #
 # It takes about three minutes to run on one CPU core.
@@ -42,7 +42,7 @@
 #
 # - 说出 Bradley-Terry 模型假设了什么，以及为什么一无所知的模型在每一对上的损失恰好是 $\log 2$；
 # - 说出分数放在哪里：回答放在最后一个词元上，行驶则每一步都有；
-# - 分清奖励模型里哪些是判断教会的，哪些是判断没有管到的；也看清判断有错时它会钝掉多少；
+# - 分清奖励模型里哪些是判断教会的，哪些是判断没有管到的；也看清判断出错会让它变差多少；
 # - 指出成对的比较*说不出*什么，并且对 clips 的判断一条都不改，就让一个会扶杆子的智能体变成急着让它倒下。
 #
 # 在一个 CPU 核上，全部运行一遍大约三分钟。
@@ -159,7 +159,7 @@ show(figure, "The lean of the pole against the step for one pair of drives and o
 # (A tie counts half, as if a coin were tossed.)
 
 # %% [markdown] lang="zh"
-# 左图，绿色的杆子立得更久，所以这次行驶被选中。右图，两个片段步数相同，绿色的平均倾斜更小。这两种比较向奖励提的要求不一样，后面很要紧：
+# （图例：chosen 选中，rejected 落选。）左图，绿色的杆子立得更久，所以这次行驶被选中。右图，两个片段步数相同，绿色的平均倾斜更小。这两种比较向奖励提的要求不一样，后面很要紧：
 # **一次行驶有多久，在 drives 里看得见，在 clips 里看不见。** 最简单的模型“数步数”就能说明这一点。在留出的各对中，它判对多大比例？
 # （平局算半对，等于抛一枚硬币。）
 
@@ -332,7 +332,7 @@ for column, name in enumerate(NAMES):
     for axes, lines in ((top, (torch.tensor(2.0).log(), FLOOR)), (low, (0.8,))):
         for height in lines:
             axes.axhline(height, color=INK, lw=0.9, ls=":")
-    top.set(ylim=(0, 1.1))
+    top.set(ylim=(0, 1.05 * max(1, *(row["loss"] for noise in (0.0, 0.2) for row in records[name, noise]))))
     top.set_yticks([0, FLOOR, torch.tensor(2.0).log(), 1], ["0", f"{FLOOR:.2f}", "log 2", "1"])
     low.set(ylim=(0.45, 1.02))
     top.set_title(fresh[name].world.title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
@@ -442,11 +442,11 @@ grid[0, 1].legend(frameon=False, fontsize=9, labelcolor=INK)
 show(figure, "Histograms of the scores of chosen and rejected episodes, for drives, clips and answers.")
 
 # %% [markdown] lang="en"
-# The colours overlap, and still nearly all pairs are right. That is no contradiction. A pair compares two episodes from *one* start; an easy start may give both a
+# The colours overlap, and still nearly all pairs are right. That is no contradiction. A pair compares two episodes from *one* start (clips: the same steps of two such drives); an easy start may give both a
 # high score. In the answers you see the judge's ladder: rude, plain, polite. A plain answer is chosen over a rude one and rejected for a
 # polite one, so the middle of the ladder is both green and red.
 #
-# The unit is arbitrary: no comparison says how much a point is worth. The last iteration therefore gives it one: `typical_reward` in the loop above divides
+# As long as the judge is never wrong, the unit is arbitrary: margins may grow for ever, and their size only tells how long we trained. The last iteration therefore gives it one: `typical_reward` in the loop above divides
 # all rewards by their root mean square, so that a pole's reward is about 1 a step and a text's about 1 an answer, as PPO's settings expect.
 #
 # ### The pole's taste
@@ -456,10 +456,10 @@ show(figure, "Histograms of the scores of chosen and rejected episodes, for driv
 # pushes; dots are states in which our starting policy was. On the right are three cuts through the map.
 
 # %% [markdown] lang="zh"
-# 两种颜色有重叠，几乎每一对却都判对了，这并不矛盾。一对比较的是从*同一个*起点开始的两个回合；起点容易，两个分数可能都高。
+# 两种颜色有重叠，几乎每一对却都判对了，这并不矛盾。一对比较的是从*同一个*起点开始的两个回合（clips 则是这样两次行驶的同一段）；起点容易，两个分数可能都高。
 # 在 answers 里看得出裁判的阶梯：粗鲁、平淡、礼貌。平淡的回答遇到粗鲁的会被选中，遇到礼貌的会落选，所以阶梯的中段既有绿色也有红色。
 #
-# 单位是随意的：没有哪次比较说过一分值多少。所以最后一轮迭代会给它定一个单位：上面循环里的 `typical_reward` 把所有奖励除以它们的均方根，
+# 只要裁判从不出错，单位就是随意的：间隔可以一直大下去，它的大小只说明训练了多久。所以最后一轮迭代会给它定一个单位：上面循环里的 `typical_reward` 把所有奖励除以它们的均方根，
 # 于是杆子的奖励大约每步为 1，文本的大约每个回答为 1，正合 PPO 的设置。
 #
 # ### 杆子的喜好
@@ -518,8 +518,8 @@ print(f"rewards on this map: {reward.min():.2f} to {reward.max():.2f}; the two p
 # ### The taste in answers
 #
 # An answer's score is one number. To see where it comes from, we take an answer and let it end early: after its first token, after its second, and so on, always with the end token
-# (EOS) behind. Each box below shows a token, and below it the score of the answer that ends there. (Some tokens are pieces of words. Questions: one with a polite
-# and a rude answer, one with a right answer and one that is not.)
+# (EOS) behind. Each box below shows a token, and below it the score of the answer that ends there. (Some tokens are pieces of words. Two questions: one with a polite and a
+# rude answer, one with a right answer and a refusal. Green is above 0, red below.)
 
 # %% [markdown] lang="zh"
 # 可以看出两点。
@@ -531,7 +531,7 @@ print(f"rewards on this map: {reward.min():.2f} to {reward.max():.2f}; the two p
 # ### 对回答的喜好
 #
 # 一个回答的分数只有一个数。想知道它从哪里来，我们就让回答提前结束：在第一个词元之后，在第二个之后，依此类推，后面总跟着结束词元（EOS）。
-# 下图每个方框是一个词元，框下的数是回答到此结束时的分数。（有些词元只是单词的一部分。两个问题：一个有礼貌和粗鲁两种回答，另一个的两个回答一对一错或一对一拒答。）
+# 下图每个方框是一个词元，框下的数是回答到此结束时的分数。（有些词元只是单词的一部分。两个问题：一个有礼貌和粗鲁两种回答，另一个一答对、一拒答。绿色大于 0，红色小于 0。）
 
 
 # %%
@@ -543,7 +543,15 @@ def draw_tokens(axes, words, numbers, title, colour):
         box = {"boxstyle": "round,pad=0.35", "facecolor": tint, "edgecolor": PALE}
         said = said if drawable([said]) else f"#{place + 1}"
         axes.text(place, 0.62, said, ha="center", va="center", fontsize=9 if len(said) < 8 else 7, color=INK, bbox=box)
-        axes.text(place, 0.12, f"{number:+.1f}", ha="center", va="center", fontsize=8, color=INK)
+        axes.text(
+            place,
+            0.12,
+            f"{number:+.1f}" if abs(number) >= 0.05 else "0",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=INK,
+        )
     axes.set(xlim=(-0.6, 14.6), ylim=(-0.1, 1), xticks=[], yticks=[])
     axes.set_title(title, loc="left", color=colour, fontsize=9)
     axes.grid(False)
@@ -664,7 +672,7 @@ compare(said, predicted[said], after["language", 0.2]["accuracy_answers"])
 #
 # **And it is less sure of itself.** Where no judgment ever contradicts, margins may grow for ever. With 20 % wrong, the best margin is the one with $\sigma(m) = 0.8$, that is $m = \log 4 \approx 1.39$. As it
 # counts negative in every fifth pair, the best mean is $(0.8 - 0.2) \log 4 \approx 0.83$: compare it with the printed ones. So a margin is more than a ranking. It says *how likely this judge is to
-# prefer the one to the other*.
+# prefer the one to the other* (before `typical_reward` divides it).
 #
 # One warning. What cancels are mistakes that are *random*. A judge who likes long answers errs always in the same direction, and the model will learn it like everything else.
 #
@@ -684,7 +692,7 @@ compare(said, predicted[said], after["language", 0.2]["accuracy_answers"])
 # 要达到同样的准确率，需要更多的对子。杆子的模型付得更多：一次行驶的分数是几十个奖励之和，一次很长的行驶若被判错，拉力就很大（看它虚线上的尖峰）。
 #
 # **它也不那么自信了。** 如果从来没有相反的判断，间隔可以一直大下去。有 20 % 判错时，最好的间隔满足 $\sigma(m) = 0.8$，即 $m = \log 4 \approx 1.39$。
-# 每五对里有一对要取负号，所以平均值最好是 $(0.8 - 0.2) \log 4 \approx 0.83$：请和印出的数比一比。可见间隔不只是排个名次，它说的是*这位裁判有多大可能更喜欢这一个*。
+# 每五对里有一对要取负号，所以平均值最好是 $(0.8 - 0.2) \log 4 \approx 0.83$：请和印出的数比一比。可见间隔不只是排个名次，它说的是*这位裁判有多大可能更喜欢这一个*（这指的是除以 `typical_reward` 之前）。
 #
 # 要提醒的是：能互相抵消的，只有*随机*的错误。偏爱长回答的裁判总是往同一个方向错，模型会像学别的东西一样把它学会。
 #
@@ -721,7 +729,7 @@ for name in NAMES:
 # $$(s^+ + c L^+) - (s^- + c L^-) = (s^+ - s^-) + c\,(L^+ - L^-)$$
 #
 # On clips, $L^+ = L^-$, and nothing changes at all. On drives everything may change. So a reward model that was taught with clips alone has an *offset per step that no
-# judgment has ever decided*: it is whatever the network's shape and its initialisation happen to leave there. And whoever learns from it does notice. To test this, we hand both worlds' models to PPO and take 2 away from every number that
+# judgment has ever decided*: it is whatever the network's shape and its initialisation happen to leave there. And whoever learns from it does notice. To test this, we hand both worlds' models to PPO (`relabel` puts the scorer's numbers in the place of a rollout's rewards) and take 2 away from every number that
 # the model gives ($c = -2$; for an answer that is one number, for a drive one a step, so that about $+1$ becomes about $-1$). PPO learns from advantages. How much do they change?
 
 # %% [markdown] lang="zh"
@@ -734,7 +742,7 @@ for name in NAMES:
 # $$(s^+ + c L^+) - (s^- + c L^-) = (s^+ - s^-) + c\,(L^+ - L^-)$$
 #
 # 在 clips 上 $L^+ = L^-$，什么都没变；在 drives 上，一切都可能变。所以，只用 clips 教出来的奖励模型，*每步的基准是多少，从来没有任何判断来决定*：
-# 网络的形状和初始化碰巧留下什么，就是什么。而照着它学的人却会察觉。来检验一下：把两个世界的模型交给 PPO，把模型给出的每个数都减去 2
+# 网络的形状和初始化碰巧留下什么，就是什么。而照着它学的人却会察觉。来检验一下：把两个世界的模型交给 PPO（`relabel` 把一份对局记录里的奖励换成打分器给的数），把模型给出的每个数都减去 2
 # （$c = -2$；回答只有一个数，行驶每步一个，于是大约 $+1$ 变成了大约 $-1$）。PPO 学的是优势，那么优势会变多少？
 
 # %%
@@ -869,7 +877,7 @@ compare(said, predicted[said], mean([gold["sampled_return"] for (judge, _), gold
 # as for a longer conversation. Here are two lines, and what the core makes of them:
 
 # %% [markdown] lang="zh"
-# （左边的曲线是最近 100 次行驶的平均，所以会慢一拍。右图中，灰线连接的几个模型只差那个常数，两端的准确率完全相同。）
+# （图例：all pairs 三种都教过，clips 只教片段，mean ±1 每步平均奖励 ±1。左边的曲线是最近 100 次行驶的平均，所以会慢一拍。右图中，灰线连接的几个模型只差那个常数，两端的准确率完全相同。）
 #
 # **扶住还是倒下，只由一个数决定，而 clips 对它一无所知。** 对 clips 的判断，一对不差，完全相同。可是，如果每走一步都要付出代价，司机学到的就和我们每个人会做的一样：赶快了结。
 # 大约九步，它就倒在地上，快得和一直往一边推一样。它没有误解奖励，奖励说的正是这个。

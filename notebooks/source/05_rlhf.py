@@ -101,11 +101,11 @@ def place(*names):
 # **请改动下面的数字，再往下运行。** 每测出一个结果，就会和你的预测放在一起比较。
 #
 # - 用成对数据训练之后，在它从没见过的成对数据里，奖励模型与裁判看法一致的比例是多少？（抛硬币是 0.5。）
-# - 用**这个模型**的奖励做完 PPO，世界自己怎么说？杆子以步数计（克隆大约能立 50 步，最多 500 步），
+# - 用**这个模型**的奖励做完 PPO，真实的成绩是多少？杆子以步数计（克隆大约能立 50 步，最多 500 步），
 #   回答以分数计（克隆大约得 1 分，最高 2 分）。
 # - PPO 运行时，内存里同时放着几个和语言模型一样大的网络？
 # - PPO 已经让杆子立住，又继续学下去。以后再看它时，有多大比例会重新低于 475 步？一次让学习率降到 0，一次让它保持不变。
-# - 最后一节让 PPO 跟着一个**很差**的奖励模型学，又没有任何东西把它拉在起点附近。那时世界又会怎么说？
+# - 最后一节让 PPO 跟着一个**很差**的奖励模型学，又没有任何东西把它拉在起点附近。那时真实的成绩又是多少？
 
 # %%
 predicted = {
@@ -128,6 +128,7 @@ predicted = {
 #
 # 每一步的上方写着给它看什么，方框里是它要用到的网络：实心的在学习，虚线的冻结不动。请顺着箭头看：SFT 做出的**克隆**（clone）被用了三次——
 # 供人评判的成对数据由它来写；PPO 从它出发；它还是 PPO 不可远离的参考策略。
+# （图中：imitate 模仿，learn what is liked 学会什么受人喜欢，do what is liked 做受人喜欢的事；plays pairs 写成对数据，frozen 冻结。）
 
 # %%
 show(three_steps(), "SFT makes a clone, pairs of its episodes make a reward model, and PPO does what that model likes.")
@@ -321,13 +322,13 @@ scores = relabel(written, taste["language"].scorer).rewards.sum(dim=1)
 judged = torch.tensor([answer.verdict.score for answer in worlds["language"].answers(written)])
 
 figure, ((left, right),) = panels(1, 2, width=9.2, height=3.3)
-image = left.contourf(lean.rad2deg(), turn.rad2deg(), map_of, levels=12, cmap="YlGn")
+image = left.contourf(lean.rad2deg(), turn, map_of, levels=12, cmap="YlGn")
 bar = figure.colorbar(image, ax=left, shrink=0.9)
 bar.ax.tick_params(labelsize=8, length=0, labelcolor=INK)
 bar.outline.set_visible(False)
 left.set_title("CartPole: reward r of a step", loc="left", color=COLOUR["cartpole"], fontsize=11, weight="bold")
 left.set_xlabel("lean (degrees)", color=INK, fontsize=9)
-left.set_ylabel("turning speed (degrees / s)", color=INK, fontsize=9)
+left.set_ylabel("turning speed (rad/s)", color=INK, fontsize=9)
 jitter = 0.16 * (torch.rand(len(judged), generator=torch.Generator().manual_seed(SEED)) - 0.5)
 right.plot(judged + jitter, scores, "o", ms=5, mew=0, alpha=0.35, color=COLOUR["language"])
 for score in judged.unique():
@@ -340,9 +341,10 @@ show(figure, "Left: the pole's learnt reward over lean and turning speed. Right:
 # %% [markdown] lang="en"
 # *Left:* look at the numbers of the scale first. **The reward is nearly the same everywhere, about one point for each step.** Nobody
 # has told this model the pole's true reward. It has found it from opinions, since a constant per step is what makes longer
-# drives win. On top comes a small taste of its own, the darker the more: for a pole that hardly turns. That is from the clips, of which the steadier was preferred.
+# drives win. On top comes a small taste of its own, the darker the more: for a pole that stands upright and hardly turns,
+# or that leans and is on its way back (the slanted ridge of lesson 4). That is from the clips, of which the steadier was preferred.
 #
-# *Right:* a bar marks the median of each true score. The better an answer, the higher its bar, though the judge
+# *Right:* a bar marks the median of each true score (0 is an answer that is wrong, or right but rude; 0.2 is "I don't know"). The better an answer, the higher its bar, though the judge
 # never gave the model a single number; the best answers, right and polite, stand clearly apart.
 # But some dots stand where they should not: high above 0 on the left is a wrong answer that it likes.
 # **A reward model is an estimate**, and step 3 will search it for mistakes.
@@ -357,9 +359,10 @@ show(figure, "Left: the pole's learnt reward over lean and turning speed. Right:
 
 # %% [markdown] lang="zh"
 # **左图**：先看色标上的数字。**到处的奖励都差不多，每步约一分**。没有谁把杆子的真实奖励告诉过这个模型，它是从意见里自己找到的，
-# 因为正是“每步一个常数”让更长的行驶胜出。在这之上还有一点它自己的口味，颜色越深越喜欢：它喜欢几乎不转的杆子。那是从片段里学来的，因为更稳的片段更受喜欢。
+# 因为正是“每步一个常数”让更长的行驶胜出。在这之上还有一点它自己的口味，颜色越深越喜欢：竖直而几乎不转的杆子，或者虽有倾斜、但正在往回走的杆子
+# （就是第 4 课那道斜的山脊）。那是从片段里学来的，因为更稳的片段更受喜欢。
 #
-# **右图**：横杠是每种真实分数对应的中位数。回答越好，横杠越高，尽管裁判从没给过模型任何一个数；最好的回答（正确而且礼貌）明显高出一截。
+# **右图**：横杠是每种真实分数对应的中位数（0 分：答错，或者答对但粗鲁；0.2 分：“不知道”）。回答越好，横杠越高，尽管裁判从没给过模型任何一个数；最好的回答（正确而且礼貌）明显高出一截。
 # 但有些点站错了地方：左边远高于 0 的，就是它喜欢的错误回答。
 # **奖励模型只是一个估计**，而第三步会去翻找它的错误。
 #
@@ -620,8 +623,8 @@ for word in ("falls", "stays"):
 #   advantages is small differences and chance, which the normalisation brings to their usual size (lesson 2). A policy that takes full steps after them wanders off. With a rate that comes down, it is
 #   held where it has arrived. Nothing in the loss says "enough": the schedule does.
 # - **The anchor.** It keeps the policy much nearer to the clone: see the KL. On the way this is a burden, since the clone is a bad driver, and the two pull in opposite directions: there are more looks below 475,
-#   not fewer. But look at the ends. Without an anchor, one seed drifts away even while its rate comes down: the reward model has a taste of its own on top of the constant, no drive is short enough any more to
-#   contradict it, and nothing else holds the policy. With both, the worst of the three ends close to 500.
+#   not fewer. But look at the ends. Without an anchor, one seed drifts away even while its rate comes down. A likely reason: when all drives last equally long, the constant no longer tells
+#   them apart, only the model's own small taste does, and nothing else holds the policy. With both, the worst of the three ends close to 500.
 #
 # Three seeds are few, and a look can be lucky. But take along that *getting there* and *staying there* are two things, and that the reward takes care of the first one only.
 # This is why `lessons.rlhf` gives the pole half of this rate, which falls to 0, and a light anchor.
@@ -632,7 +635,7 @@ for word in ("falls", "stays"):
 # - **学习率。** 大家都到得了。学习率保持不变的，杆子更常倒下，也倒得更狠。几乎每次行驶都撑到最后时，回报就几乎都一样，优势里剩下的只是微小的差别和偶然，
 #   而归一化又把它们放大到平常的大小（第 2 课）。迈着大步跟着它们走的策略，自然会走偏。学习率降下来，策略就留在了到达的地方。损失里没有一处说“够了”，这句话是学习率的安排说的。
 # - **锚。** 它让策略离克隆近得多，看 KL 就知道。路上这是个负担：克隆是个差劲的司机，两股力量方向相反，所以低于 475 的次数反而更多。但请看结尾。没有锚的时候，有一个种子即使学习率在下降也漂走了：
-#   奖励模型在那个常数之上还有自己的口味，而现在已经没有哪次行驶短得能反驳它，也没有别的东西拉住策略。两样都用上，三个种子里最差的也停在 500 附近。
+#   一个可能的原因：行驶都一样长之后，那个常数就分不出高下，起作用的只剩它自己那点口味，也没有别的东西拉住策略。两样都用上，三个种子里最差的也停在 500 附近。
 #
 # 三个种子很少，看一眼也可能碰巧走运。但请记住：“到得了”和“留得住”是两回事，奖励只管前一件。
 # 所以 `lessons.rlhf` 给杆子的学习率只有这里的一半，还要降到 0，再配一个轻的锚。
@@ -725,7 +728,7 @@ rows = []
 for step, (networks, learners) in NEEDS.items():
     settings = getattr(RLHF["language"], step)
     knobs = len(fields(settings)) - 1 + len(fields(settings.update))
-    seconds = [f"{spent[step, name]:.0f} s" if (step, name) in spent else "–" for name in NAMES]
+    seconds = [f"{spent[step, name]:.1f} s" if (step, name) in spent else "–" for name in NAMES]
     rows.append([step, *seconds, networks, learners, f"{knobs}"])
 table(["step", *(world.title for world in worlds.values()), "networks", "of them learn", "settings"], rows)
 
@@ -736,10 +739,10 @@ table(["step", *(world.title for world in worlds.values()), "networks", "of them
 # train on it twice: for free ($\beta = 0$), and at a price.
 #
 # - **Language model: too few pairs, too many errors.** Two passes of 256 questions, and one judgment in five is wrong.
-# - **CartPole: pairs that leave something open**, the trap of lesson 4. This model learns from clips only, and two clips always have the same number of steps.
+# - **CartPole: pairs that leave something open**, the trap of lesson 4. This model learns from clips only, and the two clips of a pair ($r^+$ the chosen one's rewards, $r^-$ the rejected one's) have the same number of steps.
 #   So adding a constant $c$ to the reward of *every step* changes both sums alike, and the loss not at all:
 #
-# $$\sum_t (r_t + c) - \sum_t (r'_t + c) = \sum_t r_t - \sum_t r'_t$$
+# $$\sum_t (r^+_t + c) - \sum_t (r^-_t + c) = \sum_t r^+_t - \sum_t r^-_t$$
 #
 # The pairs do not know $c$. Any choice is equally right to them. We choose: two points less for each step. New is the question what the anchor can do about it.
 
@@ -749,10 +752,10 @@ table(["step", *(world.title for world in worlds.values()), "networks", "of them
 # PPO 会把报酬推到最大，报酬里的错误也不例外。一个差劲的奖励模型能造成多大的损害？我们在两个世界里各做一个，再各用它训练两次：一次不收钱（$\beta = 0$），一次收钱。
 #
 # - **语言模型：成对数据太少，错误太多**。只有两轮、每轮 256 个问题，而且五个评判里有一个是错的。
-# - **CartPole：成对数据有没说清的地方**，也就是第 4 课的那个陷阱。这个模型只从片段学，而一对片段的步数总是相同。所以给**每一步**的奖励都加上常数 $c$，
+# - **CartPole：成对数据有没说清的地方**，也就是第 4 课的那个陷阱。这个模型只从片段学，而一对片段（$r^+$ 是选中那个的奖励，$r^-$ 是落选那个的）步数总是相同。所以给**每一步**的奖励都加上常数 $c$，
 #   两边的总和变化一样，损失丝毫不变：
 #
-# $$\sum_t (r_t + c) - \sum_t (r'_t + c) = \sum_t r_t - \sum_t r'_t$$
+# $$\sum_t (r^+_t + c) - \sum_t (r^-_t + c) = \sum_t r^+_t - \sum_t r^-_t$$
 #
 # 成对数据不知道 $c$ 是多少，选哪个都一样对。我们来选：每一步少两分。这一次要问的是：锚能帮上什么忙？
 
@@ -807,7 +810,8 @@ for (name, beta), points in broken.items():
     axes.set_title(f"{worlds[name].title}, β = {beta:g}", loc="left", color=COLOUR[name], fontsize=11, weight="bold")
     axes.set_title(f"KL at the end: {kl[-1]:.1f} nats", loc="right", color=INK, fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-grid[0, 0].legend(frameon=False, fontsize=9, labelcolor=INK)
+for axes in grid[0]:
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper right", bbox_to_anchor=(1, 0.84))
 for axes in grid[:, 0]:
     axes.set_ylabel("gain per episode", color=INK, fontsize=9)
 for axes in grid[1]:
@@ -824,8 +828,14 @@ for name in NAMES:
 for name in NAMES:
     guess = predicted["truth after PPO on a bad reward"][name]
     compare(f"{name}: truth after PPO on a bad reward", guess, ends[name, 0.0][worlds[name].headline])
-    _, learnt, _, kl = broken[name, 0.0][-1]
-    print(f"    the reward model pays {(learnt - broken[name, 0.0][0][1]) / kl:.2f} points for each nat of the way")
+    price = PRICES[name][1]
+    (_, start, *_), (_, bound, _, near), (_, free, _, far) = (
+        broken[name, 0.0][0], broken[name, price][-1], broken[name, 0.0][-1]
+    )  # fmt: skip
+    print(
+        f"    at β = {price:g} the reward model pays {(bound - start) / near:.2f} points for each of {near:.1f} nats,"
+    )
+    print(f"    and for each of the {far - near:.1f} nats beyond them {(free - bound) / (far - near):.2f}")
 
 # %%
 asked = {"clone": runs["language"].reference} | {f"β = {beta:g}": hacked[beta] for beta in PRICES["language"]}
@@ -841,43 +851,46 @@ table(["question", *told], [list(line) for line in zip(questions, *said, strict=
 # (Lines show the gain since the start, so that both begin at 0; KL is that of the 64 unseen episodes at the end. The last table has
 # the answers to some unseen questions, with the judge's scores.)
 #
-# **Upper row: the learnt reward rises and the true one falls.** This is *over-optimisation*: when a measure becomes the target, it ceases
+# **Upper row: the learnt reward rises, and in the end the true one falls.** This is *over-optimisation*: when a measure becomes the target, it ceases
 # to be a good measure (Goodhart's law). PPO is not to blame; it did its job.
 #
-# - *The pole throws itself down.* Each step costs, so the best drive is the shortest. (In the first iterations it does the opposite, before its
-#   critic has learnt anything.) The clips were not judged any worse than before, they only leave a question open. The full
+# - *The pole throws itself down.* Each step costs, so the best drive is the shortest. (In the first iterations it does the opposite, perhaps because its
+#   critic has not learnt anything yet.) The clips were not judged any worse than before, they only leave a question open. The full
 #   reward model of step 2 got the answer from whole drives, which differ in length.
 # - *The language model finds the cracks.* At first the true score rises as well. Then the policy discovers that this model pays for
 #   polite phrases, no matter how many there are, in which language, and after what. Those answers are far from the clone's: look at the KL. The model has never seen
 #   their like, and it pays.
 #
 # **Lower row: the anchor.** Nothing else is changed, only the way costs something. The policy stays nearer to the clone, where the reward model has
-# at least seen something, and the damage is smaller. But the anchor does not turn a wrong reward into a right one. And how high must the price be? Below the tables
-# stands what the reward model pays for a nat, on average over the whole way of the run without an anchor. A price far below that changes
-# little, one far above it forbids everything, the good with the bad. So $\beta$ depends on the size of the reward, which is why the reward was given a unit.
+# at least seen something, and the damage is smaller: the pole still falls earlier than the clone, and the language model takes no harm at all, it even improves.
+# But the anchor does not turn a wrong reward into a right one. And how high must the price be? Below the tables
+# stands what the reward model pays for a nat: on the way that the policy went at this price, and on the rest of the way that it went for free. The first nats pay best.
+# The language model's pay more than they cost, and it takes them; the long rest pays far less than 0.2 a nat, and is left alone. That is what a price does. For the
+# pole even the first nats of the wrong way pay more than 10, so that this price, high as it is, does not stop it. So $\beta$ depends on the size of the reward, which is why the reward was given a unit.
 #
 # Why did step 3 go well? The pole's reward model had found almost the true reward, so that going far did no harm. The language model's was only an
 # estimate, but from more pairs, and clean ones, and the policy was anchored. Gao et al. 2022
-# ([arXiv:2210.10760](https://arxiv.org/abs/2210.10760)) measured the general shape, which you see in the upper row: with growing KL the true score rises, has its best
+# ([arXiv:2210.10760](https://arxiv.org/abs/2210.10760)) measured the general shape, which you see at the upper right (there against iterations): with growing KL the true score rises, has its best
 # point, and falls. More pairs move that point outwards. So somebody has to keep looking at the truth.
 
 # %% [markdown] lang="zh"
 # （线画的是相对起点的增量，所以都从 0 开始；KL 用最后那 64 个没见过的回合来量。最后一张表是对几个没见过的问题的回答，括号里是裁判的分数。）
 #
-# **上排：学来的奖励在涨，真实的奖励在跌**。这叫**过度优化**（over-optimisation）：指标一旦变成目标，就不再是好指标（古德哈特定律，Goodhart's law）。
+# **上排：学来的奖励一直在涨，真实的奖励最后在跌**。这叫**过度优化**（over-optimisation）：指标一旦变成目标，就不再是好指标（古德哈特定律，Goodhart's law）。
 # 这不怪 PPO，它只是尽了本分。
 #
-# - **杆子自己往下倒**。每一步都要扣分，最短的行驶就成了最好的。（最初几轮它做的恰好相反，那时评论家还什么都没学到。）
+# - **杆子自己往下倒**。每一步都要扣分，最短的行驶就成了最好的。（最初几轮它做的恰好相反，也许是因为评论家还什么都没学到。）
 #   片段的评判并不比原来差，只是有一个问题没说清。第二步里完整的奖励模型，是从长短不一的整段行驶里得到答案的。
 # - **语言模型找到了裂缝**。起初真实得分也跟着上升。后来策略发现：这个模型肯为客套话付钱，不管说几遍、用哪种语言、跟在什么后面。
 #   这样的回答离克隆的回答很远，看看 KL 就知道。模型从没见过类似的东西，却照付不误。
 #
-# **下排：锚**。别的都没变，只是走远要花钱。策略留在离克隆更近的地方，在那里奖励模型好歹见过一些东西，损害因此变小。但锚不会把错的奖励变成对的。
-# 那么价格该定多高？表格下面印着：没有锚的那次训练里，全程平均下来，奖励模型为每一奈特付多少分。价格远低于它，几乎不起作用；远高于它，
-# 就什么都不许动，好的坏的都一样。所以 $\beta$ 该取多少，要看奖励有多大；这正是要给奖励一个单位的原因。
+# **下排：锚**。别的都没变，只是走远要花钱。策略留在离克隆更近的地方，在那里奖励模型好歹见过一些东西，损害因此变小：杆子仍比克隆倒得早，语言模型则毫发无损，还进步了。但锚不会把错的奖励变成对的。
+# 那么价格该定多高？表格下面印着奖励模型为每一奈特付多少分：先是收钱时策略走过的那段路，再是不收钱时它继续走下去的路。最初的几奈特最值钱。
+# 语言模型的这一段，拿到的比付出的多，它就走了；后面的长路每奈特远不到 0.2 分，它就不走了。价格起的正是这个作用。杆子这边，错路上最初的几奈特每奈特也不止 10 分，
+# 所以价格虽高，也拦不住它。所以 $\beta$ 该取多少，要看奖励有多大；这正是要给奖励一个单位的原因。
 #
 # 第三步为什么顺利？杆子的奖励模型几乎找到了真实的奖励，走得再远也无妨。语言的奖励模型只是一个估计，但用的成对数据更多，也更干净，而且策略有锚。Gao 等 2022
-# （[arXiv:2210.10760](https://arxiv.org/abs/2210.10760)）量出了一般的形状，正是上排所见：随着 KL 变大，真实得分先升，到达最高点，然后下降。
+# （[arXiv:2210.10760](https://arxiv.org/abs/2210.10760)）量出了一般的形状，正是右上图所见（只是横轴是轮数）：随着 KL 变大，真实得分先升，到达最高点，然后下降。
 # 成对数据越多，最高点越靠外。所以总得有人一直盯着真相。
 
 # %% [markdown] lang="en"
@@ -937,7 +950,7 @@ table(["question", *told], [list(line) for line in zip(questions, *said, strict=
 # %% [markdown] lang="en"
 # ## What you take along
 #
-# - Alignment learns from **judgments**: their number was printed in step 2, and nothing else came from outside.
+# - Alignment learns from **judgments**: their number was printed in step 2, and after the demonstrations of step 1 nothing else came from outside.
 # - RLHF is three trainings, and each hands a network to the next. The clone is handed on three times.
 # - A language model's reward comes through a **trained network**. So can a pole's; then it is a pole's problem, too, that such a reward can be wrong.
 # - Reward and closeness are weighed against each other, and that takes a reward with a **unit**.
@@ -961,7 +974,7 @@ table(["question", *told], [list(line) for line in zip(questions, *said, strict=
 # %% [markdown] lang="zh"
 # ## 带走什么
 #
-# - 对齐是从**评判**中学习的：评判的个数在第二步打印过，除此之外没有任何东西来自外部。
+# - 对齐是从**评判**中学习的：评判的个数在第二步打印过；除了第一步的示范，再没有别的东西来自外部。
 # - RLHF 是三次训练，每一次都把一个网络交给下一次。克隆被交出去三回。
 # - 语言模型的奖励要经过一个**训练出来的网络**。杆子的奖励也可以这样；那么“奖励可能是错的”，也就成了杆子的问题。
 # - 奖励要和“别走远”放在天平两端，所以奖励得有**单位**。

@@ -109,7 +109,7 @@ def begin(name, *, update=None, **changes):
 # - 有四种回答，礼貌的那种起初占 0.2，而裁判最喜欢它。如果偏离一奈特要付半分，DPO 会让它占到多少？
 # - 走第一步之前（策略与参考策略还完全相同），损失是多少？
 # - DPO 让一对里更受喜欢的那个胜出。那么，**受喜欢的**那些回合的对数概率会怎样？在训练从未见过的成对数据上，它变化多少奈特？
-# - 把同一个策略当成奖励模型来读：在多大比例的成对数据里，它把受喜欢的排在前面？
+# - 把同一个策略当成奖励模型来读：在这些没见过的成对数据里，有多大比例它把受喜欢的排在前面？
 # - 用平庸司机的行驶做 DPO 之后，杆子能立多少步（最多 500 步）？如果比较的是学习者自己的行驶呢？
 
 # %%
@@ -188,7 +188,7 @@ display(excerpt(dpo_loss, "loss = -logsigmoid"))
 # ## 2. 四个回答，精确地算
 #
 # 它真的会走到理论所说的地方吗？设想一种“语言”总共只有四个回答，这样一切都可以精确算出。参考策略说每个回答的比例见下。
-# 它们的**价值**（worth）是 $e^{r}$，取得让判断可以数出来：价值为 6 和 2 的两个回答相比，前者在 $6/(6+2)$ 的情况下更受喜欢，
+# 它们的**分量**（worth）是 $e^{r}$，取值经过挑选，好让判断的次数都能数出来：分量为 6 和 2 的两个回答相比，前者在 $6/(6+2)$ 的情况下更受喜欢，
 # 因为 $\sigma(\log 6 - \log 2) = 6/8$。任意两个回答之间各判断 420 次，次数就全是整数。所以这里的偏好不是抽样得来的，而是**真实**的。
 
 # %%
@@ -270,8 +270,8 @@ compare("four answers: share of polite", predicted["four answers"], reached["β 
 # differences can be known. Beside it, the reward that was never shown.
 
 # %% [markdown] lang="zh"
-# **正是那个倾斜过的参考策略。** $\beta = 1$ 时可以笔算：比例乘价值，得 1.2、1.2、0.6、0.1，再各自除以总和。
-# 价格减半，倾斜就加倍（这时 $e^{r/\beta}$ 是价值的**平方**）。
+# **正是那个倾斜过的参考策略。** $\beta = 1$ 时可以笔算：比例乘分量，得 1.2、1.2、0.6、0.1，再各自除以总和。
+# 价格减半，倾斜就加倍（这时 $e^{r/\beta}$ 是分量的**平方**）。
 #
 # 反过来呢？我们向训练出来的策略要它的隐式奖励，并把粗鲁回答的定为 0（因为只有差是知道的）；旁边是从来没有给它看过的真实奖励。
 
@@ -435,7 +435,7 @@ for name, rows in usual.items():
 # Read the figure from below.
 #
 # - **Accuracy** begins at one half (all rewards are 0, a tie counts half) and rises well above it. There is no reward model in this
-#   notebook; this is the policy, and it can tell which of two strangers' answers the judge would like. It is no oracle, though: the
+#   notebook; this is the policy, and it can tell which of two answers that it has never seen the judge would like. It is no oracle, though: the
 #   distance to 1 is what a small data set and a few passes leave open. And two drives that begin in the same place and end at different times often differ by
 #   luck, about which no reward model can know anything.
 # - **The margin** grows: that is what is being trained, and it holds for pairs never seen.
@@ -452,7 +452,7 @@ for name, rows in usual.items():
 # 从下往上读这张图。
 #
 # - **准确率**（accuracy）从一半开始（奖励全是 0，平局算半次），然后明显高出一半。这个笔记本里没有奖励模型，只有策略自己，
-#   而它已经能看出，两个素未谋面的回答里裁判会喜欢哪个。但它不是神谕：离 1 的那段距离，是数据少、遍数少留下的。
+#   而它已经能看出，两个没见过的回答里，裁判会喜欢哪个。但它不是神谕：离 1 的那段距离，是数据少、遍数少留下的。
 #   况且同一起点的两次行驶，长短不同往往只是运气，任何奖励模型都无从知道。
 # - **间隔**（margin）在增大。训练的正是它，在没见过的成对数据上也成立。
 # - **对数概率**最出人意料。被选中的比被拒绝的降得少，而间隔所要求的也不过如此。绿线在 0 以下的地方，
@@ -529,7 +529,7 @@ for said, found in credits.items():
 # lesson program:
 
 # %% [markdown] lang="zh"
-# ## 6. 一轮一轮，写新的
+# ## 6. 逐轮采样新数据
 #
 # 参考策略写的数据，只说明**它的**回合里哪些更好。策略一旦往前走了，想知道的就是另外一些回合了：它自己的。为此必须重新采样，
 # 但不必像 PPO 那样每一步都采，隔一阵采一次就行：用当前的策略写一份数据，判断好，学习，再重复。（这叫**在线**或**迭代** DPO。）
@@ -540,19 +540,21 @@ display(excerpt(lesson.train, "while run.iteration", "yield"))
 display(excerpt(lesson.passes_over, "for _ in range", "run.schedule.step()"))
 
 # %% [markdown] lang="en"
-# We run it twice in each world, on one budget of pairs and passes: `writer="policy"`, each round's pairs are the learner's
-# own; and `writer="reference"`, where the reference has written them all, as if they came from a file. Nothing else differs. (`anchor` is what the policy
+# We run it twice in each world, on one budget of starts and passes: `writer="policy"`, each round's pairs are the learner's
+# own; and `writer="reference"`, where the reference has written them all, as if they came from a file. (Pairs without a winner are dropped, and longer drives have more steps. So
+# what is learnt from differs in size; section 7 lists it. `anchor` is what the policy
 # stays close to: in the language world where it started; in the pole's, in both runs, where it was at the start of the round, so that it may go further with every round.)
 #
 # Two things are followed: the mean return on starts and questions that training never sees (a drive can stand 500 steps at most, an answer can score 2), and the accuracy of
 # the implicit reward on the held-out pairs of section 5, all written by the reference. **A guess: will the better classifier be the better policy?**
 
 # %% [markdown] lang="zh"
-# 在每个世界里各跑两次，成对数据的数量和学习的遍数都相同：`writer="policy"`，每一轮的数据都是学习者自己写的；
-# `writer="reference"`，全部由参考策略来写，就像来自一份现成的文件。除此之外没有任何差别。（`anchor` 指策略要贴近谁：语言世界里是起点；
+# 在每个世界里各跑两次，起点的数量和学习的遍数都相同：`writer="policy"`，每一轮的数据都是学习者自己写的；
+# `writer="reference"`，全部由参考策略来写，就像来自一份现成的文件。（分不出高下的对子会去掉，行驶越长步数也越多，
+# 所以实际学到的数据量不同，第 7 节会列出来。`anchor` 指策略要贴近谁：语言世界里是起点；
 # 杆子的世界里，两次都是这一轮开始时的策略，所以每一轮都可以走得更远。）
 #
-# 我们跟踪两样东西：训练从未见过的起点和问题上的平均回报（杆子最多立 500 步，回答最多得 2 分），以及隐式奖励在第 5 节那份留出数据（全由参考策略写成）上的准确率。
+# （图中 pairs by the policy / reference：数据由策略 / 参考策略来写。）我们跟踪两样东西：训练从未见过的起点和问题上的平均回报（杆子最多立 500 步，回答最多得 2 分），以及隐式奖励在第 5 节那份留出数据（全由参考策略写成）上的准确率。
 # **猜一猜：分类做得更好的，策略也更好吗？**
 
 # %%
@@ -603,7 +605,11 @@ for name, world in worlds.items():
         run, gold = results[name, writer]
         kinds = world.preferences(run.network, 100, seed=TRUTH, held_out=True)
         own = Pairs.joined([kinds[kind] for kind in run.config.kinds or kinds])
-        on_own = f"{implicit_accuracy(run.network, anchored(run.reference, own)):.2f}" if len(own) else "no pairs left"
+        on_own = (
+            f"{implicit_accuracy(run.network, anchored(run.reference, own)):.2f} of {len(own)}"
+            if len(own)
+            else "no pairs left"
+        )
         truth = [f"{gold[key]:.2f}" for key in TOLD[name]]
         rows.append([writer, *truth, f"{curves[name, writer][-1][2]:.2f}", on_own])
     accuracies = ["accuracy, reference's pairs", "accuracy, its own pairs"]
@@ -621,7 +627,7 @@ for writer, guess in predicted["return"].items():
 # **Lower row: the better classifier is not the better policy.** Look at the language model that learns from the reference's pairs. At telling these apart it becomes
 # better and better, and as a writer it goes to pieces: see the share of right answers, and the KL. This is the warning of section 5 come true. On the answers of the data
 # it does as told: the rejected ones sink, the chosen ones sink less. The probability that they lose goes to texts that *nobody ever showed it*, and about
-# which no pair has a say. On its own answers, accordingly, its implicit reward is worse than a coin. It takes what it overrates for good, and writes just that.
+# which no pair has a say. On its own answers, accordingly, its implicit reward is worse than a coin: it puts hardly any pair the right way round. It takes what it overrates for good, and writes just that.
 # Fresh rounds see such texts at once, as soon as the policy writes them, and they lose the comparison. (A larger β protects as well, as section 9 shows: it stops sooner.
 # To be fair: this is one run of each kind, with settings that were made for fresh rounds. Whoever learns from a file goes more gently, and stops early.)
 #
@@ -633,15 +639,15 @@ for writer, guess in predicted["return"].items():
 # （right、polite、rude 是回答中的比例，eos 是自己写到结尾的比例；kl 是到起点的 KL，单位是奈特每回合。
 # “its own pairs”是由训练出来的策略在没见过的起点上新写的成对数据，判断方式不变；如果每次行驶都立到了最后，就分不出高下，一对也不剩（no pairs left）。）
 #
-# **上排：两个世界里，都是自写的新轮次更好。** 平庸司机的成对数据，讲的是怎样晚一点倒。学到一定程度，要紧的就是那些行驶从未到过的状态，而关于这些状态，它们什么也没说。
+# **上排：两个世界里，都是逐轮用自己的新数据更好。** 平庸司机的成对数据，讲的是怎样晚一点倒。学到一定程度，要紧的就是那些行驶从未到过的状态，而关于这些状态，它们什么也没说。
 #
-# **下排：分类更好，不等于策略更好。** 看看用参考策略的数据学习的那个语言模型：它越来越会分辨这些回答，可是作为写作者，它垮掉了：请看答对的比例和 KL。
+# **下排：分类更好，不等于策略更好。** 看看用参考策略的数据学习的那个语言模型：它越来越会分辨这些回答，自己写起来，却垮掉了：请看答对的比例和 KL。
 # 这正是第 5 节那句警告的应验。对数据里的回答，它照办了：被拒绝的往下沉，被选中的沉得少些。它们失去的概率，流向了**从来没有人给它看过**的文本，
-# 关于那些文本，没有一对数据说过话。于是在它自己的回答上，隐式奖励还不如抛硬币：它把自己高估的东西当成好的，写出来的也正是这些东西。
-# 自写的新轮次里，策略一写出这样的文本，马上就会在比较中输掉。（第 9 节会看到，加大 β 也能起保护作用：它停得更早。
-# 也要说句公道话：每种只跑了一次，而且设置是为自写的新轮次准备的；用现成文件学习的人会学得更温和，也会早些停下。）
+# 关于那些文本，没有一对数据说过话。于是在它自己的回答上，隐式奖励还不如抛硬币，几乎把每一对都排反了：它把自己高估的东西当成好的，写出来的也正是这些东西。
+# 逐轮用自己的新数据时，策略一写出这样的文本，马上就会在比较中输掉。（第 9 节会看到，加大 β 也能起保护作用：它停得更早。
+# 也要说句公道话：每种只跑了一次，而且设置是为逐轮采样准备的；用现成文件学习的人会学得更温和，也会早些停下。）
 #
-# 反过来，自写轮次得到的策略，也未必更会评判**参考策略**的回合。杆子最为极端：它已经走得太远，旧数据里就算较好的行驶，也是它几乎不会做的事，而行驶越长，这样的地方越多。
+# 反过来，逐轮采样得到的策略，也未必更会评判**参考策略**的回合。杆子最为极端：它已经走得太远，旧数据里就算较好的行驶，也是它几乎不会做的事，而行驶越长，这样的地方越多。
 # 所以那句口号的后半句要加一个条件：模型暗地里是奖励模型，**但只对与比较过的相似的回合而言**，对别的则不是。
 
 # %% [markdown] lang="en"
@@ -706,7 +712,7 @@ for name, world in worlds.items():
 # - **稳定吗？损失是稳定的，策略却不一定。** 没有一次训练崩溃，对与训练数据相似的成对数据，每个策略起初也都分得更准；可是用参考策略的数据训练出来的语言模型，比它的准确率看上去差得多。
 # - **更快吗？要看什么贵。** DPO 要读每一对的两个回合，而且读好几遍。对杆子来说，玩一局几乎不要钱，PPO 又有步步都给的奖励，所以更早学完；
 #   语言模型这边，则是 DPO 用时更短。模型越大，采样和多出来的网络越贵，但两个玩具世界的一张表，对此下不了结论。
-# - **一样好吗？请看各列：用自写的新数据，DPO 和 PPO 都离起点很远了。** 哪一个分数更高，先看看它的 KL，再说它更好。何况这只是一个随机种子、很小的模型、一个由程序充当的裁判，而且 PPO 得到的信息种类不同。
+# - **一样好吗？请看各列：用自己的新数据，DPO 和 PPO 都离起点很远了。** 哪一个分数更高，先看看它的 KL，再说它更好。何况这只是一个随机种子、很小的模型、一个由程序充当的裁判，而且 PPO 得到的信息种类不同。
 #   DPO“不输甚至胜过”PPO，是论文在特定任务上报告的，这里并没有测。要问在同样的 KL、同样的预算下谁更好，得用多个随机种子，
 #   并画出分数对 KL 的曲线。
 
@@ -721,7 +727,7 @@ for name, world in worlds.items():
 # ## 8. 拆掉一样试试：不求和，改求平均
 #
 # $\log \pi(y)$ 是求和，长回答的和自然也长。于是很容易想到像 SFT 那样，对词元**求平均**。这会改变什么？假设我们那四个回答的长度如下，
-# 其余都和第 2 节一样。平均值做了缩放，使平均长度的回答分量和原来一样。程序不会崩溃，损失也降到同样低：
+# 其余都和第 2 节一样。平均值做了缩放，使平均长度的回答权重和原来一样。程序不会崩溃，损失也降到同样低：
 
 # %%
 draw_bars({"β = 0.5, averaged": 0.5})

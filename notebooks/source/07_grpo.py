@@ -42,9 +42,11 @@
 # 你需要先读第 2 课，知道比率、裁剪和锚是什么；它们在这里一样不少。整个笔记本在一个 CPU 核上大约运行三分钟，下面的输出就来自这样一次运行。
 
 # %%
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
@@ -54,6 +56,7 @@ import torch
 from IPython.display import Markdown, display
 from torch.nn.utils import parameters_to_vector
 
+from benchmarks.table import LEARNING
 from lessons import grpo as lesson
 from lessons import ppo as with_critic
 from lessons import reinforce as relative
@@ -109,7 +112,7 @@ def begin(lesson, name, *, seed=SEED, update=None, **changes):
 # - 同一个语言模型，把权重、梯度、优化器和双方都有的冻结参考策略全算上，PPO 占的内存是 GRPO 的多少倍？
 # - 语言模型一开始有五分之一的回答是粗鲁的。GRPO 之后还剩多少？如果什么都不训练，只从 8 个回答里挑最好的一个（由发奖励的那位裁判来挑），又剩多少？
 # - 第 8 节有一个模型，十道算式只对四道。如果只奖励结果，GRPO 之后能对多少？到那时，有多大比例的组（每组 8 个）里八个回答一样好，因而什么也教不了？
-# - 第 10 节把基线完全拿掉：每次驾驶都按自己的回报受表扬。训练之后，杆子在最多 500 步里能立多少步？
+# - 第 10 节把基线完全拿掉：每次行驶都按自己的回报受表扬。训练之后，杆子在最多 500 步里能立多少步？
 
 # %%
 predicted = {
@@ -235,8 +238,8 @@ table(["returns of the group", "advantages, scale=True", "advantages, scale=Fals
 # - **Equal returns teach nothing**: exactly 0, in every column. The core makes sure of it, for otherwise rounding errors would
 #   be divided by a standard deviation of nearly nothing, and grow into full advantages.
 #
-# Scaling has a price. A question that goes well three times in four is raised to the same rank as one that goes either way: look at
-# the size of the largest number in each line. *Dr. GRPO* (Liu et al. 2025, [arXiv:2503.20783](https://arxiv.org/abs/2503.20783))
+# Scaling has a price. Square the numbers of a line and add them up. Scaled, every line with any contrast gives $G - 1 = 3$, however one-sided the group; not scaled, three
+# successes in four give 0.75, and two in four give 1. So a question that is nearly settled pulls as hard as an open one. *Dr. GRPO* (Liu et al. 2025, [arXiv:2503.20783](https://arxiv.org/abs/2503.20783))
 # therefore leaves the division out; here that is `scale=False`.
 #
 # ## 3. Two groups, seen whole
@@ -249,12 +252,12 @@ table(["returns of the group", "advantages, scale=True", "advantages, scale=Fals
 # - **除以标准差之后，单位就没有了。** 四个里成功一个，不管它值 1 分还是 200 分，都一样看待。这很方便：同一个学习率可以配各种奖励。
 # - **回报相同，就什么也教不了**：两列都恰好是 0。核心代码专门保证了这一点；否则，舍入误差除以一个近乎为零的标准差，会膨胀成实实在在的优势。
 #
-# 除以标准差也有代价。四次里成功三次的问题，和对错各半的问题，被抬到了差不多的地位：看看每一行里绝对值最大的数就知道。
-# *Dr. GRPO*（Liu 等，2025，[arXiv:2503.20783](https://arxiv.org/abs/2503.20783)）因此不做这个除法，在这里就是 `scale=False`。
+# 除以标准差也有代价。把一行里的数平方再相加：除以标准差之后，只要有差别，每一行都是 $G - 1 = 3$，不管这一组多么一边倒；不除时，
+# 四次对三次是 0.75，四次对两次是 1。于是快要做会的题和对错各半的题，拉力一样大。*Dr. GRPO*（Liu 等，2025，[arXiv:2503.20783](https://arxiv.org/abs/2503.20783)）因此不做这个除法，在这里就是 `scale=False`。
 #
 # ## 3. 完整地看两个组
 #
-# 对一个问题的八个回答，从一个位置出发的八次驾驶，都出自我们起步时的策略。每个世界玩几组，取回报差别最大的一组。（回答的全文在图下面的表里。）
+# 对一个问题的八个回答，从一个位置出发的八次行驶，都出自我们起步时的策略。每个世界玩几组，取回报差别最大的一组。（回答的全文在图下面的表里。）
 
 # %%
 groups = {}
@@ -281,7 +284,7 @@ table(["", "answer", "return", "advantage"], list(map(list, zip(*columns, strict
 
 # %% [markdown] lang="en"
 # On the left, the dashed line is the mean of the group, the grey band one standard deviation to each side. On the right is the same picture with
-# the mean moved to 0 and the band stretched to 1. No critic could have foreseen from the start which of the eight it
+# the mean moved to 0, and the band reaching from −1 to 1. No critic could have foreseen from the start which of the eight it
 # would be: they all begin alike. What the critic would have said there, the average of what is to come, is what the dashed line estimates.
 #
 # ## 4. One number for a whole answer?
@@ -296,7 +299,7 @@ table(["", "answer", "return", "advantage"], list(map(list, zip(*columns, strict
 # written out. The third tree is a sum with its steps written out, of which section 8 tells more.
 
 # %% [markdown] lang="zh"
-# 左边的虚线是组的平均，灰带是上下各一个标准差。右边是同一幅图，只是把平均移到 0，把灰带的半宽拉成 1。
+# 左边的虚线是组的平均，灰带是上下各一个标准差。右边是同一幅图，只是把平均移到 0，灰带变成从 −1 到 1。
 # 没有哪个评论家能在起点就看出八个里谁会好、谁会坏：它们的开头一模一样。评论家在起点会说的，无非是“接下来平均能得多少”，而虚线估计的正是这个数。
 #
 # ## 4. 整个回答只给一个数？
@@ -304,7 +307,7 @@ table(["", "answer", "return", "advantage"], list(map(list, zip(*columns, strict
 # 这好像不公平。算错的式子里有许多词元是对的，却一起挨罚；倒下的杆子，一路上多数推得都不错。第 2 课的评论家能把各步区分开，这里却没有人来区分。
 #
 # 但是请看一组**加起来**是什么效果。同样的开头，好的回合里有，坏的回合里也有；八个回合共有的词元会得到全部八个优势，加起来是 0。
-# 下图把八个回合画成一棵树：只要还相同，就合成一条线。一个方框是一步：驾驶只画最初的几推（左 ◀，右 ▶），回答则是词元（␣ 是空格，EOS 是结束）。
+# 下图把八个回合画成一棵树：只要还相同，就合成一条线。一个方框是一步：行驶只画最初的几推（左 ◀，右 ▶），回答则是词元（␣ 是空格，EOS 是结束）。
 # 方框的颜色是经过它的所有回合的优势之和，红色小于 0，绿色大于 0；在每个岔口，写出了具体的和。第三棵树是一道写出步骤的算式，第 8 节会细讲。
 
 # %%
@@ -351,8 +354,8 @@ show(
 # 所以 GRPO 不需要有人知道该怪哪个词元，它需要的是**对照**：一些回合走到某处都相同，然后才分道扬镳。
 # （只有在所有比率都是 1、而且平均时每一步分量相同的时候，这些和才恰好是总的推力；见第 6 节。）
 #
-# 杆子让我们看到这种办法的局限。那些驾驶推几下就分开了，再也不会相遇，因为从此没有哪两次看到的数还完全相同。
-# 分开之后，一次驾驶的每一推都只能与整次驾驶共命运。这种噪声，评论家可以去掉；GRPO 则要靠许多回合来把它平均掉。
+# 杆子让我们看到这种办法的局限。那些行驶推几下就分开了，再也不会相遇，因为从此没有哪两次看到的数还完全相同。
+# 分开之后，一次行驶的每一推都只能与整次行驶共命运。这种噪声，评论家可以去掉；GRPO 则要靠许多回合来把它平均掉。
 #
 # ## 5. 损失里的 KL
 #
@@ -434,14 +437,14 @@ table(["habit", "reference", "policy", "KL(π ‖ π_ref), nats", "KL(π_ref ‖
 # more than twice as much as in the other, to take on a new mistake a quarter or a sixth. A judge who sees every mistake needs no help with the last lines. A
 # *reward model* does, as it was shown few of the mistakes that a policy may come to. So `grpo` can have its KL in either
 # place: `kl_in="loss"`, as in the paper, or `kl_in="reward"`, as in PPO. The README's table has both, trained on a reward
-# model at one and the same price ($\beta = 0.2$, without the scale): in the loss, the median run loses 4.0 points of right
-# answers, in the reward 1.1. On the judge's own reward $k_3$ holds too, and there we follow the paper.
+# model at one and the same price ($\beta = 0.2$, without the scale): in the loss, it forgets a good part of what was right (several
+# points of right answers), in the reward next to nothing. On the judge's own reward $k_3$ holds too, and there we follow the paper.
 
 # %% [markdown] lang="zh"
 # 反向的 KL 对我们想要的事很严，对我们担心的事却很松：改掉坏习惯，它收的钱是另一个方向的两倍多；添上一个新错误，它只收四分之一到六分之一。
 # 裁判如果每个错误都看得见，后两行就用不着谁来帮忙。**奖励模型**却要：策略将来可能犯的错，它几乎没有见过。
 # 所以 `grpo` 可以把 KL 放在两个地方之一：`kl_in="loss"`，照论文；或者 `kl_in="reward"`，照 PPO。README 的表里两种都有，用奖励模型训练，
-# 价钱相同（$\beta = 0.2$，不除以标准差）：放在损失里，居中的那次训练答对的比例降了 4.0 个百分点；放在奖励里，降了 1.1 个。
+# 价钱相同（$\beta = 0.2$，不除以标准差）：放在损失里，原本答得对的忘掉了好一部分（答对的比例降了几个百分点）；放在奖励里，几乎没有忘。
 # 用裁判自己的奖励时，$k_3$ 也守得住，我们就照论文。
 
 # %% [markdown] lang="en"
@@ -620,25 +623,32 @@ for said, gold in found.items():
     print(
         f"{said:<5} pole stands {gold['sampled_return']:.0f} steps, having played {history[said][-1]['steps']:,} steps"
     )
+stored = [one for one in json.loads(LEARNING.read_text("utf-8"))["results"] if one["learns"]]
+for name in NAMES:
+    needed = {kind: median(one["steps_to_solved"] for one in stored if one["name"] == f"{kind} {name}")
+              for kind in ("ppo", "grpo")}  # fmt: skip
+    print(f"benchmark, {name}: goal reached after {needed['ppo']:,.0f} live steps by PPO, {needed['grpo']:,.0f} by GRPO, "
+          f"{needed['grpo'] / needed['ppo']:.1f} times as many (medians over seeds)")  # fmt: skip
 
 # %% [markdown] lang="en"
 # - **The answer.** Choosing among 8 is a strong rival: it cuts the rude answers deeply, with no training, and moves no
-#   further than its bound. But it costs eight answers for each one that is used, every time, and it needs a judge at hand. Training pays once.
+#   further than its bound. But it costs eight answers for each one that is used, every time, and it needs a judge at hand. Training is paid for once.
 # - **The pole.** Here choosing is not enough. The best of eight mediocre drives is a lucky mediocre drive; a policy
 #   that learns goes where none of its first drives ever was.
-# - **The price.** The last two lines put GRPO beside PPO with its usual settings. Without a critic more steps were
-#   played, several times as many. (These are whole runs, one seed each, at settings that were chosen for each of the two; both
-#   are at the top before their end.) For a pole, where episodes are long and each push matters, the critic earned its keep. For an answer
-#   of a dozen tokens with one score at its end, it had far less to tell.
+# - **The price.** The first two lines below the tables put GRPO beside PPO with its usual settings: two whole runs, and both are at the top before their
+#   end. How long is the way to the top? That is in the repository's benchmark (`benchmarks/learning.json`), of which the last two lines are. The pole's goal is 475 steps, the language model's few
+#   rude answers and many polite ones. Without a critic more has to be played, and most so for the pole, whose episodes are long and where each push matters: there the critic has
+#   more to tell than about an answer of a dozen tokens with one score at its end.
 #
 # So *can* the critic go? Yes, where memory is dearer than playing, where the reward comes at the end anyway, and where one
 # can start again from the same place. A simulator and a chat prompt can; a robot in the street cannot.
 
 # %% [markdown] lang="zh"
 # - **回答。** 8 选一是个强劲的对手：不训练，就把粗鲁的回答压下去一大截，离起点也不会超过那个上界。但是每用一个回答，就要写八个，次次如此，而且身边得有裁判。训练只付一次钱。
-# - **杆子。** 这里光靠挑选不够。八次平庸驾驶里最好的，不过是一次走运的平庸驾驶；会学习的策略，能走到它最初哪次驾驶都没到过的地方。
-# - **价格。** 最后两行把 GRPO 和用平时设置的 PPO 放在一起。没有评论家，玩的步数多了好几倍。（这是两次完整训练的总步数，各一个种子，各用各的设置；两者都在结束之前就到了顶。）对杆子来说，一个回合很长，每一推都要紧，评论家没有白养；
-#   而对一个十来个词元、只在结尾得一次分的回答，它能说出的东西就少得多。
+# - **杆子。** 这里光靠挑选不够。八次平庸行驶里最好的，不过是一次走运的平庸行驶；会学习的策略，能走到它最初哪次行驶都没到过的地方。
+# - **价格。** 表格下面的前两行，把 GRPO 和用平时设置的 PPO 放在一起：这是两次完整的训练，两者都在结束之前就到了顶。走到顶要多久？最后两行取自本仓库的基准测试
+#   （`benchmarks/learning.json`，各种子的中位数）。杆子的目标是 475 步，语言模型的目标是粗鲁的少、礼貌的多。没有评论家，就要多玩一些，杆子多得最明显：它的回合很长，每一推都要紧，
+#   评论家能说的也就多；一个回答只有十来个词元，只在结尾得一次分，评论家能说出的东西就少得多。
 #
 # 那么评论家**可以**走吗？可以——只要内存比玩更贵，奖励反正到最后才来，而且能从同一个地方重新开始。模拟器和聊天提示都办得到；街上的机器人办不到。
 
@@ -658,7 +668,7 @@ for said, gold in found.items():
 #
 # 到目前为止，总得有人来评判好恶。算式不需要：结果要么对，要么不对。不要奖励模型，不要人的偏好，只要几行程序。GRPO 正是在这种场合出的名，只不过那里是数学题和代码，不是小算式。
 #
-# 第三个世界 `"sums"` 就是语言世界，只问两步的加法，模型要先写出步骤，再写结果。起始模型是跟一个时不时多数了一个数的小学生学的。
+# 第三个世界 `"sums"` 就是语言世界，只问两步的加法，模型要先写出步骤，再写结果。起始模型是跟一个偶尔会多算 1 的小学生学的。
 # 奖励：最后那个数完全正确得 1 分，否则 0 分。**步骤对不对，它根本不看。** 还是同一个 `train`，同一个 `grpo`：
 
 # %%
@@ -834,7 +844,7 @@ table(["world", "c", "mean that is subtracted", "gradient changes by (relative)"
 #
 # 训练时会坏掉什么？用最简单的亲戚 REINFORCE 做两个消融实验，这样除了基线，别的都相同。
 #
-# - **杆子，完全没有基线**（`baseline="none"`）：每次驾驶都按自己的回报受表扬。回报全是正的，所以不论好坏，每次驾驶都受表扬，只是长的多一些。
+# - **杆子，完全没有基线**（`baseline="none"`）：每次行驶都按自己的回报受表扬。回报全是正的，所以不论好坏，每次行驶都受表扬，只是长的多一些。
 # - **语言模型，遇上喜怒无常的裁判**：分数加上一个由问题的词元算出来的 $c(\text{prompt})$，上下最多 5 分。一次以同组的其他回答为基线，
 #   一次以这批全部回答的平均为基线（`baseline="mean"`）。训练之后，由原来那位不闹情绪的裁判说真话。
 
@@ -899,8 +909,8 @@ compare(question, predicted[question], sum(lost) / len(lost))
 # - **The pole** does climb without a baseline, since longer drives are still praised more. But the little that matters,
 #   the difference, is buried under praise that all drives get. Whatever a policy happens to do is confirmed, and some runs stop half-way or
 #   fall back.
-# - **The language model** learns mostly from the judge's moods when it compares answers to different questions: to the
-#   lucky question every answer looks good, even a rude one. With the group, the moods are gone, to the last digit, and it
+# - **The language model** is told mostly the judge's moods when it compares answers to different questions: to the
+#   lucky question every answer looks good, even a rude one. So it learns more slowly. With the group, the moods are gone, to the last digit, and it
 #   learns as if there were none.
 #
 # And to be fair: the moods were put there on purpose. The steady judge's scores are comparable across questions, and lie on
@@ -911,7 +921,7 @@ compare(question, predicted[question], sum(lost) / len(lost))
 # 实线有组的平均，虚线没有；每条线是一个随机种子。（语言模型的回报，两种情形都由不闹情绪的裁判来算。）
 #
 # - **杆子**没有基线也能往上爬，因为开得久的仍然多受表扬。但真正要紧的那一点差别，埋在了人人有份的表扬底下。策略碰巧做了什么，就肯定什么，于是有的训练半途停住，有的又退了回去。
-# - **语言模型**一旦拿不同问题的回答相比，学到的就主要是裁判的情绪：遇上走运的问题，什么回答都显得好，粗鲁的也一样。有了组，情绪就减得一干二净，学起来就像没有情绪一样。
+# - **语言模型**一旦拿不同问题的回答相比，听到的就大半是裁判的情绪：遇上走运的问题，什么回答都显得好，粗鲁的也一样。所以它学得更慢。有了组，情绪就减得一干二净，学起来就像没有情绪一样。
 #
 # 也要说句公道话：这些情绪是我们故意加上的。情绪稳定的裁判，分数在不同问题之间可以比较，而且在 0 的两边都有，所以遇上他，损失没那么大（可以试试 `--language.update.baseline none`）。
 # 组的平均是一份保险，防的是没有这么规矩的分数。
@@ -933,7 +943,7 @@ compare(question, predicted[question], sum(lost) / len(lost))
 #
 # <details><summary>3. All eight answers begin with the same five tokens. How hard are these pushed in the first step?</summary>
 #
-# Not at all, with average "token" and equal probabilities everywhere: the eight advantages add up to 0.
+# Not at all, with average "token": in the first step all ratios are 1, and the eight advantages add up to 0.
 # </details>
 #
 # <details><summary>4. Somebody adds 3 points to every answer to hard questions. What changes for GRPO?</summary>
@@ -969,7 +979,7 @@ compare(question, predicted[question], sum(lost) / len(lost))
 #
 # <details><summary>3. 八个回答的前五个词元都相同。第一步会怎样推这五个词元？</summary>
 #
-# 用 token 平均、各处概率相同时，完全不推：八个优势加起来是 0。
+# 用 token 平均时完全不推：第一步所有比率都是 1，八个优势加起来是 0。
 # </details>
 #
 # <details><summary>4. 有人给难题的每个回答都加 3 分。对 GRPO 有什么影响？</summary>
