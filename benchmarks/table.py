@@ -20,12 +20,12 @@ MADE_BY = {"results": "python -m benchmarks.learning", "real": "python -m lesson
 
 def percent(value: float) -> str:
     """Return a share as people write it."""
-    return f"{value:.1%}"
+    return f"{round(value, 3) + 0.0:.1%}"  # + 0.0: no -0.0
 
 
 def number(value: float) -> str:
     """Return a number without more digits than it deserves."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 100 else f"{round(value, 2) + 0.0:.2f}"
 
 
 @dataclass(frozen=True)

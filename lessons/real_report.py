@@ -104,13 +104,13 @@ def truth_table(world: Real, stages: Mapping[str, Stage]) -> Table:
 def cell(world: Real, gold: Mapping[str, float], key: str) -> str:
     """Return one number for people: a share with its interval, anything else as it is."""
     if key not in world.shares:
-        return f"{gold[key]:.2f}"
+        return told(gold[key], None)
     return told(gold[key], wilson(gold[key], int(gold[world.trials])))
 
 
 def told(value: float, interval: Sequence[float] | None) -> str:
     """Return a share with its interval in percent, or another number as it is."""
-    return f"{value:.2f}" if interval is None else f"{value:.0%} [{interval[0]:.0%}, {interval[1]:.0%}]"
+    return f"{round(value, 2) + 0.0:.2f}" if interval is None else f"{value:.0%} [{interval[0]:.0%}, {interval[1]:.0%}]"
 
 
 def in_markdown(summary: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lessons.settings import PlayedRun, Settings
+from lessons.settings import DPORun, PlayedRun, Settings
 from lessons.worlds import Gold, World
 from rl_core import checkpoint
 from rl_core.algorithms.reward_model import accuracy
@@ -78,7 +78,7 @@ class Run:
         quick: bool = False,
     ) -> "Run":
         """Return a run that has not begun; it needs no folder, and looks at nothing on its way."""
-        _check_data(world, config)
+        check_data(world, config)
         network = world.network(config.start, seed=seed, device=device, critic=lesson.critic)
         scorer = _scorer(lesson, world, config, seed, device)
         learner = scorer if lesson.scores and scorer is not None else network
@@ -231,10 +231,17 @@ def frozen(world: World, start: str, *, seed: int, device: str) -> nn.Module:
     return world.network(start, seed=seed, device=device, critic=False).requires_grad_(False)
 
 
-def _check_data(world: World, config: Any) -> None:
-    """Nothing; an error for kinds of pairs that the world has not, and for a file of pairs that cannot be read."""
-    for kind in getattr(config, "kinds", ()):
+def check_data(world: World, config: Any) -> None:
+    """Nothing; an error for kinds of pairs that cannot be used here, and for a broken file of pairs."""
+    kinds = getattr(config, "kinds", ())
+    for kind in kinds:
         check_choice("kinds", kind, world.kinds)
+    apart = [kind for kind in kinds or world.kinds if kind not in world.one_start]
+    if isinstance(config, DPORun) and apart:
+        raise InvalidArgument(
+            f"kinds={kinds!r} has {apart[0]}, whose two episodes begin apart, and DPO compares episodes from one "
+            f"start; pass {' '.join(world.one_start)}."
+        )
     if getattr(config, "preferences", None) is not None:
         world.read_preferences(Path(config.preferences))
 

@@ -118,7 +118,7 @@ class DPORun(Settings):
     anchor: str = "start"
     """What the policy stays close to: where it started, or where it was at the start of the round."""
     kinds: tuple[str, ...] = ()
-    """Kinds of judgments to learn from; none given: all that the world has."""
+    """Kinds of judgments to learn from, of episodes from one start; none given: all that the world has."""
     noise: float = 0.0
     """Share of pairs judged the wrong way round, in [0, 1]."""
     preferences: str | None = None

@@ -19,8 +19,8 @@ Metrics = dict[str, float]
 
 reward: per live step | kl: to the reference, nats per step (k1, on the steps as they were played) |
 entropy: nats per step | loss, policy_loss, value_loss | clip_fraction: share of steps whose ratio was clipped |
-explained_variance: of the returns by the old values | ratio_gap: largest |ratio - 1| | first_ratio: 1 + the ratio_gap
-of the first minibatch | sampler_gap: largest |log-probability while sampling - old log-probability|, nats |
+explained_variance: of the returns by the old values | ratio_gap: a minibatch's largest |ratio - 1| |
+first_ratio: 1 + that of the first one | sampler_gap: largest |log-probability while sampling - old one|, nats |
 accuracy: share of pairs in which the chosen one scores higher, ties half |
 margin: mean score of the chosen less that of the rejected |
 chosen_reward, rejected_reward: those of DPO, β log π/π_ref of an episode | pairs: learnt from |

@@ -152,8 +152,6 @@ CASES = {
     "rows that are no groups": (lambda: learn("grpo", group_size=3), A, ["8 rows", "group_size=3", "play groups"]),
     "rows that are no groups, reinforce": (
         lambda: learn("reinforce", group_size=3), A, ["8 rows", "group_size=3", "play groups"]),
-    "rows that are no groups, whatever the baseline": (
-        lambda: learn("reinforce", group_size=3, baseline="none"), A, ["8 rows", "group_size=3"]),
     "more minibatches than rows": (
         lambda: learn("grpo", minibatches=9), A, ["minibatches=9", "8 rows", "8 or fewer"]),
     "rewards that are NaN": (lambda: learn("grpo", change=with_nan), A, ["nan", "rewards"]),

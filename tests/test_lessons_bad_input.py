@@ -133,6 +133,14 @@ def test_kinds_and_files_of_pairs_are_checked_before_anything_is_played(tmp_path
         config = replace(lesson.settings["cartpole"], kinds=("drive",))
         with pytest.raises(InvalidArgument, match=r"kinds='drive' is unknown; did you mean 'drives'"):
             Run.start(lesson, load("cartpole"), config, seed=0, device="cpu")
+    for kinds in ((), ("clips",), ("drives", "clips")):
+        with pytest.raises(InvalidArgument, match=r"kinds=.*clips, whose two episodes begin apart.*pass drives"):
+            Run.start(dpo, load("cartpole"), replace(settings["cartpole"], kinds=kinds), seed=0, device="cpu")
+    rlhf = LESSONS["rlhf"]
+    later = replace(rlhf.settings["cartpole"].reward_model, kinds=("drive",))
+    with pytest.raises(InvalidArgument, match=r"kinds='drive'"):
+        config = replace(rlhf.settings["cartpole"], reward_model=later)
+        rlhf.start(rlhf, load("cartpole"), config, seed=0, device="cpu", folder=tmp_path)
     broken = tmp_path / "mine.jsonl"
     broken.write_text("{", encoding="utf-8")
     with pytest.raises(InvalidArgument, match=r"mine\.jsonl.*line 1"):

@@ -28,6 +28,7 @@ class World(Protocol):
     trials: str  # the number of the truth that counts the trials
     headline: str  # the number of the truth that is a mean return
     kinds: tuple[str, ...]  # of pairs that it makes
+    one_start: tuple[str, ...]  # those whose two episodes begin alike
     judged: int  # held-out starts from which pairs are played to try a judgment on
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:

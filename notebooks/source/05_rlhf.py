@@ -848,7 +848,7 @@ said = [[f"{answer.text} ({answer.verdict.score:+.1f})" for answer in answers] f
 table(["question", *told], [list(line) for line in zip(questions, *said, strict=True)][::2])
 
 # %% [markdown] lang="en"
-# (Lines show the gain since the start, so that both begin at 0; KL is that of the 64 unseen episodes at the end. The last table has
+# (Lines show the gain since the start, so that both begin at 0. KL in the figure and in the last lines is that of the 64 unseen episodes; the tables have episodes of their own. The last table has
 # the answers to some unseen questions, with the judge's scores.)
 #
 # **Upper row: the learnt reward rises, and in the end the true one falls.** This is *over-optimisation*: when a measure becomes the target, it ceases
@@ -862,19 +862,20 @@ table(["question", *told], [list(line) for line in zip(questions, *said, strict=
 #   their like, and it pays.
 #
 # **Lower row: the anchor.** Nothing else is changed, only the way costs something. The policy stays nearer to the clone, where the reward model has
-# at least seen something, and the damage is smaller: the pole still falls earlier than the clone, and the language model takes no harm at all, it even improves.
+# at least seen something, and the damage is smaller: the pole still falls earlier than the clone, while the language model's score even rises, at the price of some right answers.
 # But the anchor does not turn a wrong reward into a right one. And how high must the price be? Below the tables
 # stands what the reward model pays for a nat: on the way that the policy went at this price, and on the rest of the way that it went for free. The first nats pay best.
 # The language model's pay more than they cost, and it takes them; the long rest pays far less than 0.2 a nat, and is left alone. That is what a price does. For the
-# pole even the first nats of the wrong way pay more than 10, so that this price, high as it is, does not stop it. So $\beta$ depends on the size of the reward, which is why the reward was given a unit.
+# pole the first half a nat of the wrong way pays about three times the price of 10, so it is taken, and with it goes a good third of the drive; the rest pays less than 10 a nat, and is left alone.
+# A price stops a policy half-way; it does not turn it round. So $\beta$ depends on the size of the reward, which is why the reward was given a unit.
 #
 # Why did step 3 go well? The pole's reward model had found almost the true reward, so that going far did no harm. The language model's was only an
 # estimate, but from more pairs, and clean ones, and the policy was anchored. Gao et al. 2022
-# ([arXiv:2210.10760](https://arxiv.org/abs/2210.10760)) measured the general shape, which you see at the upper right (there against iterations): with growing KL the true score rises, has its best
+# ([arXiv:2210.10760](https://arxiv.org/abs/2210.10760)) measured the general shape, which you see at the upper right (drawn here against iterations): with growing KL the true score rises, has its best
 # point, and falls. More pairs move that point outwards. So somebody has to keep looking at the truth.
 
 # %% [markdown] lang="zh"
-# （线画的是相对起点的增量，所以都从 0 开始；KL 用最后那 64 个没见过的回合来量。最后一张表是对几个没见过的问题的回答，括号里是裁判的分数。）
+# （线画的是相对起点的增量，所以都从 0 开始。图中和最后几行的 KL 用那 64 个没见过的回合来量；表里的用的是另一批回合。最后一张表是对几个没见过的问题的回答，括号里是裁判的分数。）
 #
 # **上排：学来的奖励一直在涨，真实的奖励最后在跌**。这叫**过度优化**（over-optimisation）：指标一旦变成目标，就不再是好指标（古德哈特定律，Goodhart's law）。
 # 这不怪 PPO，它只是尽了本分。
@@ -884,10 +885,10 @@ table(["question", *told], [list(line) for line in zip(questions, *said, strict=
 # - **语言模型找到了裂缝**。起初真实得分也跟着上升。后来策略发现：这个模型肯为客套话付钱，不管说几遍、用哪种语言、跟在什么后面。
 #   这样的回答离克隆的回答很远，看看 KL 就知道。模型从没见过类似的东西，却照付不误。
 #
-# **下排：锚**。别的都没变，只是走远要花钱。策略留在离克隆更近的地方，在那里奖励模型好歹见过一些东西，损害因此变小：杆子仍比克隆倒得早，语言模型则毫发无损，还进步了。但锚不会把错的奖励变成对的。
+# **下排：锚**。别的都没变，只是走远要花钱。策略留在离克隆更近的地方，在那里奖励模型好歹见过一些东西，损害因此变小：杆子仍比克隆倒得早，语言模型的得分甚至升了，代价是少答对了几个。但锚不会把错的奖励变成对的。
 # 那么价格该定多高？表格下面印着奖励模型为每一奈特付多少分：先是收钱时策略走过的那段路，再是不收钱时它继续走下去的路。最初的几奈特最值钱。
-# 语言模型的这一段，拿到的比付出的多，它就走了；后面的长路每奈特远不到 0.2 分，它就不走了。价格起的正是这个作用。杆子这边，错路上最初的几奈特每奈特也不止 10 分，
-# 所以价格虽高，也拦不住它。所以 $\beta$ 该取多少，要看奖励有多大；这正是要给奖励一个单位的原因。
+# 语言模型的这一段，拿到的比付出的多，它就走了；后面的长路每奈特远不到 0.2 分，它就不走了。价格起的正是这个作用。杆子这边，错路上最初的半奈特，每奈特付的大约是价格 10 的三倍，
+# 它就走了，行驶因此短了三分之一多；其余的每奈特不到 10 分，它就不走了。价格能让策略半路停下，却不能让它回头。所以 $\beta$ 该取多少，要看奖励有多大；这正是要给奖励一个单位的原因。
 #
 # 第三步为什么顺利？杆子的奖励模型几乎找到了真实的奖励，走得再远也无妨。语言的奖励模型只是一个估计，但用的成对数据更多，也更干净，而且策略有锚。Gao 等 2022
 # （[arXiv:2210.10760](https://arxiv.org/abs/2210.10760)）量出了一般的形状，正是右上图所见（只是横轴是轮数）：随着 KL 变大，真实得分先升，到达最高点，然后下降。

@@ -635,7 +635,7 @@ for name in NAMES:
 #   further than its bound. But it costs eight answers for each one that is used, every time, and it needs a judge at hand. Training is paid for once.
 # - **The pole.** Here choosing is not enough. The best of eight mediocre drives is a lucky mediocre drive; a policy
 #   that learns goes where none of its first drives ever was.
-# - **The price.** The first two lines below the tables put GRPO beside PPO with its usual settings: two whole runs, and both are at the top before their
+# - **The price.** The two lines that begin with PPO and GRPO put GRPO beside PPO with its usual settings: two whole runs, and both are at the top before their
 #   end. How long is the way to the top? That is in the repository's benchmark (`benchmarks/learning.json`), of which the last two lines are. The pole's goal is 475 steps, the language model's few
 #   rude answers and many polite ones. Without a critic more has to be played, and most so for the pole, whose episodes are long and where each push matters: there the critic has
 #   more to tell than about an answer of a dozen tokens with one score at its end.
@@ -646,7 +646,7 @@ for name in NAMES:
 # %% [markdown] lang="zh"
 # - **回答。** 8 选一是个强劲的对手：不训练，就把粗鲁的回答压下去一大截，离起点也不会超过那个上界。但是每用一个回答，就要写八个，次次如此，而且身边得有裁判。训练只付一次钱。
 # - **杆子。** 这里光靠挑选不够。八次平庸行驶里最好的，不过是一次走运的平庸行驶；会学习的策略，能走到它最初哪次行驶都没到过的地方。
-# - **价格。** 表格下面的前两行，把 GRPO 和用平时设置的 PPO 放在一起：这是两次完整的训练，两者都在结束之前就到了顶。走到顶要多久？最后两行取自本仓库的基准测试
+# - **价格。** 表格下面以 PPO 和 GRPO 开头的那两行，把 GRPO 和用平时设置的 PPO 放在一起：这是两次完整的训练，两者都在结束之前就到了顶。走到顶要多久？最后两行取自本仓库的基准测试
 #   （`benchmarks/learning.json`，各种子的中位数）。杆子的目标是 475 步，语言模型的目标是粗鲁的少、礼貌的多。没有评论家，就要多玩一些，杆子多得最明显：它的回合很长，每一推都要紧，
 #   评论家能说的也就多；一个回答只有十来个词元，只在结尾得一次分，评论家能说出的东西就少得多。
 #
@@ -660,7 +660,7 @@ for name in NAMES:
 # and code in place of sums.
 #
 # The third world, `"sums"`, is the language world with two-step sums, whose steps the model writes out before the
-# result. Its starting model learnt from a pupil who now and then counts one too far. The reward is 1 if the last number
+# result. Its starting model learnt from a pupil who often counts one too far. The reward is 1 if the last number
 # is exactly right, and 0 otherwise. **It does not look at the steps.** The same `train`, the same `grpo`:
 
 # %% [markdown] lang="zh"
@@ -668,7 +668,7 @@ for name in NAMES:
 #
 # 到目前为止，总得有人来评判好恶。算式不需要：结果要么对，要么不对。不要奖励模型，不要人的偏好，只要几行程序。GRPO 正是在这种场合出的名，只不过那里是数学题和代码，不是小算式。
 #
-# 第三个世界 `"sums"` 就是语言世界，只问两步的加法，模型要先写出步骤，再写结果。起始模型是跟一个偶尔会多算 1 的小学生学的。
+# 第三个世界 `"sums"` 就是语言世界，只问两步的加法，模型要先写出步骤，再写结果。起始模型是跟一个常常会多算 1 的小学生学的。
 # 奖励：最后那个数完全正确得 1 分，否则 0 分。**步骤对不对，它根本不看。** 还是同一个 `train`，同一个 `grpo`：
 
 # %%

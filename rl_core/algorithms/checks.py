@@ -18,7 +18,10 @@ def check_reference(network: Network, reference: Network | None) -> None:
     if isinstance(network, nn.Module) and isinstance(reference, nn.Module):
         learning = {id(weight) for weight in network.parameters() if weight.requires_grad}
         if any(id(weight) in learning for weight in reference.parameters()):
-            raise InvalidArgument("reference shares weights that learn with the network; pass a frozen copy of them.")
+            raise InvalidArgument(
+                "reference shares weights that learn with the network; pass a frozen copy, or the model without its "
+                "adapters."
+            )
     if reference is not None and network.memoryless and not reference.memoryless:
         raise InvalidArgument("reference has a memory and the network has none; pass two of a kind.")
 
@@ -62,7 +65,8 @@ def alike(one: Prompt, other: Prompt, first: Tensor, second: Tensor) -> Tensor:
         pad(torch.where(each.mask, each.tokens, -1), (width - each.tokens.shape[1], 0), value=-1)
         for each in (one, other)
     ]
-    return (prompts[0] == prompts[1]).all(dim=1) & (first == second).view(len(first), -1).all(dim=1)
+    same = first == second
+    return (prompts[0] == prompts[1]).all(dim=1) & (same.flatten(1).all(dim=1) if same.dim() > 1 else same)
 
 
 def diagnose(rollout: Rollout, logprobs: Tensor, ref_logprobs: Tensor, *, max_sampler_gap: float | None) -> Metrics:

@@ -56,12 +56,14 @@ def reinforce(
 ) -> Metrics:
     """Return the metrics of one step on a rollout of whole episodes, `group_size` rows from each start.
 
+    There is nothing to draw in one step on all rows; the generator is passed as to every other update.
+
     The KL to the reference is in the reward (k1), as in `ppo`; without a reference it is 0. One step and no more: the
     gradient is that of the policy that played.
     """
     check_reference(network, reference)
-    check_groups(rollout, config.group_size)
     live, count = live_rows_of(rollout), len(rollout)
+    check_groups(rollout, config.group_size if config.baseline == "leave_one_out" else 1)
     parts = torch.arange(count, device=rollout.mask.device).split(config.micro_rows or count)
     episodes = rollout.episodes()
     logprobs = evaluate_in(parts, network, episodes).logprobs

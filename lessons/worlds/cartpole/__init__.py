@@ -39,6 +39,7 @@ class CartPole:
     trials: str = "episodes"
     headline: str = "sampled_return"
     kinds: tuple[str, ...] = ("drives", "clips")
+    one_start: tuple[str, ...] = ("drives",)
     judged: int = 1000
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:

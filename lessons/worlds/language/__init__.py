@@ -48,6 +48,7 @@ class Language:
     trials: str = "answers"
     headline: str = "score"
     kinds: tuple[str, ...] = ("answers",)
+    one_start: tuple[str, ...] = ("answers",)
     judged: int = 1000
     topics: tuple[str, ...] = TOPICS
     verdict: VerdictOf = judge  # of (question, answer, whether it ended)

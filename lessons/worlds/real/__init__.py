@@ -51,6 +51,7 @@ class Real:
     trials: str = "answers"
     headline: str = "score"
     kinds: tuple[str, ...] = ("answers",)
+    one_start: tuple[str, ...] = ("answers",)
     judged: int = 129  # all of the held-out questions
 
     def __post_init__(self) -> None:
