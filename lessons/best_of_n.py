@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lessons.options import TRUTH_SEED, Options, machine, plainly, use_machine, worlds_run, writable
-from lessons.run import saved_scorer
+from lessons.parts import saved_scorer
 from lessons.settings import BestOfNRun
 from lessons.tables import BEST_OF_N
 from lessons.worlds.measure import most_kl_of_best

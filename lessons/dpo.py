@@ -61,7 +61,7 @@ def rows_of(run: Run) -> int:
     return run.config.update.micro_rows or ROWS
 
 
-LESSON = Lesson("dpo", DPO, train, anchored=True, aside=held_out)
+LESSON = Lesson("dpo", DPO, train, anchored=True, one_start=True, aside=held_out)
 
 if __name__ == "__main__":
     main(LESSON, __doc__)

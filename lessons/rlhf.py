@@ -12,7 +12,8 @@ from typing import Any
 from lessons import ppo, reward_model, sft
 from lessons.drive import main
 from lessons.options import TRUTH_SEED
-from lessons.run import Lesson, Record, Run, check_data
+from lessons.parts import check_data
+from lessons.run import Lesson, Record, Run
 from lessons.settings import RLHFRun
 from lessons.tables import RLHF
 from lessons.worlds import Gold, World
@@ -50,8 +51,8 @@ class Stages:
         quick: bool = False,
     ) -> "Stages":
         """Return a run that has not begun; what its steps make goes into the folder, after a look, `quick` or not."""
-        for step in (config.sft, config.reward_model, config.ppo):
-            check_data(world, step)  # now, and not when its turn comes
+        for step, settings in zip(STEPS, (config.sft, config.reward_model, config.ppo), strict=True):
+            check_data(world, settings, one_start=step.one_start)  # now, and not when its turn comes
         stages = cls(lesson, world, config, seed, device, folder, quick)
         stages.enter(0)
         return stages

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from lessons.settings import DPORun, PlayedRun, Settings
+from lessons.parts import check_data, env_of, frozen, schedule_of, scorer_of
+from lessons.settings import Settings
 from lessons.worlds import Gold, World
 from rl_core import checkpoint
 from rl_core.algorithms.reward_model import accuracy
-from rl_core.errors import InvalidArgument, check_choice
+from rl_core.errors import InvalidArgument
 from rl_core.interfaces import Env
 from rl_core.losses.reward_model import ranking_accuracy
 from rl_core.types import Metrics, Pairs
@@ -35,6 +36,8 @@ class Lesson:
     """Whether a reward model is trained, and not the policy."""
     anchored: bool = False
     """Whether it needs a reference even from scratch: the policy as it was drawn."""
+    one_start: bool = False
+    """Whether the two episodes of each pair that it learns from must have begun alike."""
     aside: Callable[[Any, int, bool], Gold] | None = None
     """What else is to be known of a run, from a seed and whether to be quick, beside the world's truth."""
     start: Callable[..., Any] | None = None
@@ -78,9 +81,9 @@ class Run:
         quick: bool = False,
     ) -> "Run":
         """Return a run that has not begun; it needs no folder, and looks at nothing on its way."""
-        check_data(world, config)
+        check_data(world, config, one_start=lesson.one_start)
         network = world.network(config.start, seed=seed, device=device, critic=lesson.critic)
-        scorer = _scorer(lesson, world, config, seed, device)
+        scorer = scorer_of(world, config, seed, device, learns=lesson.scores)
         learner = scorer if lesson.scores and scorer is not None else network
         learnt = [parameter for parameter in learner.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(learnt, lr=config.learning_rate, eps=config.adam_eps, fused=True)
@@ -96,9 +99,9 @@ class Run:
             if config.start != "scratch" or lesson.anchored
             else None,
             scorer=scorer,
-            env=_env(lesson, world, config, seed, device),
+            env=env_of(world, config, seed, device),
             optimizer=optimizer,
-            schedule=_schedule(optimizer, config),
+            schedule=schedule_of(optimizer, config),
             generator=torch.Generator(device).manual_seed(seed),
         )
 
@@ -222,71 +225,3 @@ def judged(scorer: Any, kinds: Mapping[str, Pairs]) -> Gold:
     count = sum(len(pairs) for pairs in kinds.values())
     hits = sum(found[f"accuracy_{kind}"] * len(pairs) for kind, pairs in kinds.items())
     return {"accuracy": hits / count, "pairs": float(count)} | found
-
-
-def frozen(world: World, start: str, *, seed: int, device: str) -> nn.Module:
-    """Return the policy that starts there, as one that will not change."""
-    if start == "reference":
-        return world.reference(device)
-    return world.network(start, seed=seed, device=device, critic=False).requires_grad_(False)
-
-
-def check_data(world: World, config: Any) -> None:
-    """Nothing; an error for kinds of pairs that cannot be used here, and for a broken file of pairs."""
-    kinds = getattr(config, "kinds", ())
-    for kind in kinds:
-        check_choice("kinds", kind, world.kinds)
-    apart = [kind for kind in kinds or world.kinds if kind not in world.one_start]
-    if isinstance(config, DPORun) and apart:
-        raise InvalidArgument(
-            f"kinds={kinds!r} has {apart[0]}, whose two episodes begin apart, and DPO compares episodes from one "
-            f"start; pass {' '.join(world.one_start)}."
-        )
-    if getattr(config, "preferences", None) is not None:
-        world.read_preferences(Path(config.preferences))
-
-
-def _env(lesson: Lesson, world: World, config: Settings, seed: int, device: str) -> Env | None:
-    """Return the environment of a lesson that plays, with the groups that its update compares."""
-    if not isinstance(config, PlayedRun):
-        return None
-    group_size = getattr(config.update, "group_size", None)
-    return world.env(
-        rows=config.rows,
-        steps=config.steps,
-        seed=seed,
-        device=device,
-        group_size=group_size or 1,
-        whole=group_size is not None,
-    )
-
-
-def _scorer(lesson: Lesson, world: World, config: Any, seed: int, device: str) -> nn.Module | None:
-    """Return the reward model that is trained, or a trained one that rewards, or none."""
-    if lesson.scores:
-        return world.scorer(config.start, seed=seed, device=device)
-    saved = getattr(config, "scorer", None)
-    return None if saved is None else saved_scorer(world, saved, device)
-
-
-def saved_scorer(world: World, folder: str, device: str) -> nn.Module:
-    """Return the reward model in a folder, frozen; InvalidArgument where none was saved.
-
-    A fresh one would reward everything alike, and nothing would be learnt, without a word.
-    """
-    if not world.holds_scorer(Path(folder)):
-        raise InvalidArgument(
-            f"scorer={folder!r} holds no reward model; pass a folder that lessons.reward_model saved."
-        )
-    return world.scorer(folder, seed=0, device=device).requires_grad_(False)
-
-
-def _schedule(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the learning rate's way, a move a turn, or a pass."""
-    if config.schedule == "constant" or not config.learning_rate:
-        return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
-    if config.schedule == "one_cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=config.passes_in_all + 1, pct_start=0.1, cycle_momentum=False
-        )
-    return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, config.passes_in_all)
