@@ -26,8 +26,8 @@ notebooks: .venv/ready
 
 # The models that ship with the worlds, made again.
 models: .venv/ready
-	$(BIN)/python -m lessons.pretrain --out lessons/worlds/language/models/base
-	$(BIN)/python -m lessons.models
+	$(BIN)/python -m lessons.make.base_model --out lessons/worlds/language/models/base
+	$(BIN)/python -m lessons.make.references
 
 # The table of the README, over all seeds.
 benchmark: .venv/ready
@@ -35,7 +35,7 @@ benchmark: .venv/ready
 
 # A real chat model, SmolLM2-135M-Instruct, on a CPU; it comes as a package, and no model hub is asked.
 real: .venv/ready-real
-	$(BIN)/python -m lessons.real --model smollm2
+	$(BIN)/python -m lessons.chat_model --model smollm2
 
 .venv/ready: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \

@@ -20,11 +20,11 @@ from tqdm import tqdm
 from benchmarks import table
 from benchmarks.table import LEARNING
 from lessons import best_of_n
-from lessons.options import TRUTH_SEED, machine, plainly, writable
-from lessons.options import Options as BestOptions
-from lessons.run import Run
-from lessons.settings import BestOfNRun, GRPORun
-from lessons.side_by_side import LESSONS
+from lessons.harness.command_line import EVALUATION_SEED, exit_with, machine_info, writable_folder
+from lessons.harness.command_line import Options as BestOptions
+from lessons.harness.run import Run
+from lessons.harness.settings import BestOfNSettings, GRPOSettings
+from lessons.side_by_side import RECIPES
 from lessons.worlds import load
 from rl_core.errors import InvalidArgument, RLCoreError, check_choice, check_count
 
@@ -39,7 +39,7 @@ VARIANTS: dict[str, Callable[[Any], Any]] = {
 Result = dict[str, Any]
 
 
-def on_a_reward_model(config: GRPORun, *, kl_in: str) -> GRPORun:
+def on_a_reward_model(config: GRPOSettings, *, kl_in: str) -> GRPOSettings:
     """Return the settings of GRPO on learnt rewards: more rollouts, each used once, and a KL that counts in points."""
     return replace(config, iterations=120, update=replace(config.update, epochs=1, kl_in=kl_in, scale=False, beta=0.2))
 
@@ -65,9 +65,9 @@ class Task:
     @property
     def config(self) -> Any:
         """Return the settings of the run."""
-        if self.algorithm not in LESSONS:
-            return BestOfNRun(n=8)
-        config = VARIANTS[self.variant](LESSONS[self.algorithm].settings[load(self.world).settings])
+        if self.algorithm not in RECIPES:
+            return BestOfNSettings(n=8)
+        config = VARIANTS[self.variant](RECIPES[self.algorithm].settings[load(self.world).settings])
         return config if self.learns else config.idle()
 
 
@@ -96,12 +96,12 @@ def tasks() -> list[Task]:
     language += [Task("grpo", "sums", seed) for seed in SEEDS]
     language += [Task("reward_model", "language", seed, "noisy") for seed in SEEDS]
     language += [Task("best_of_8", "language", seed) for seed in SEEDS]
-    pole = [Task(algorithm, "cartpole", seed) for algorithm in LESSONS for seed in SEEDS]
+    pole = [Task(algorithm, "cartpole", seed) for algorithm in RECIPES for seed in SEEDS]
     pole += [Task("reward_model", "cartpole", seed, "noisy") for seed in SEEDS]
     pole += [Task("best_of_8", "cartpole", seed) for seed in SEEDS]
     pole += [Task("ppo", "cartpole", seed, variant) for variant in ("", "scratch") for seed in range(10)]
     found = list(dict.fromkeys([*language, *pole]))
-    controls = [replace(task, learns=False) for task in found if task.seed == 0 and task.algorithm in LESSONS]
+    controls = [replace(task, learns=False) for task in found if task.seed == 0 and task.algorithm in RECIPES]
     return [*found, *controls]
 
 
@@ -110,24 +110,24 @@ def measure(task: Task, device: str) -> Result:
     torch.set_num_threads(1)
     if task.algorithm == "best_of_8":
         return best_of_8(task, device)
-    lesson, world, config = LESSONS[task.algorithm], load(task.world), task.config
+    recipe, world, config = RECIPES[task.algorithm], load(task.world), task.config
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         if task.variant.startswith("learnt"):
             config = replace(config, scorer=str(taste(world, task.seed, device, folder / "taste")))
-        begin = lesson.start or Run.start
-        run = begin(lesson, world, config, seed=task.seed, device=device, folder=folder)
-        before = run.truth(seed=TRUTH_SEED + task.seed)
-        for record in lesson.train(run):
+        begin = recipe.make_run or Run.start
+        run = begin(recipe, world, config, seed=task.seed, device=device, folder=folder)
+        before = run.evaluate(seed=EVALUATION_SEED + task.seed)
+        for record in recipe.train(run):
             assert record.get("first_ratio", 1.0) == 1.0
-            run.probe(seed=2 * TRUTH_SEED + task.seed)
-        after = run.truth(seed=TRUTH_SEED + task.seed)
+            run.quick_evaluate(seed=2 * EVALUATION_SEED + task.seed)
+        after = run.evaluate(seed=EVALUATION_SEED + task.seed)
     steps, seconds = run.solved_at or (None, None)
     return asdict(task) | {
         "name": task.name,
-        "before": run.golds.get("sft", before),  # of RLHF: its own clone, where its PPO starts
+        "before": run.stage_results.get("sft", before),  # of RLHF: its own clone, where its PPO starts
         "after": after | run.bounds(before, after),
-        "stages": run.golds,
+        "stages": run.stage_results,
         "steps": run.steps,
         "seconds": run.seconds,
         "steps_to_solved": steps,
@@ -143,11 +143,11 @@ def best_of_8(task: Task, device: str) -> Result:
 
 def taste(world: Any, seed: int, device: str, folder: Path) -> Path:
     """Return the folder of a reward model that was trained for this seed."""
-    lesson = LESSONS["reward_model"]
-    run = Run.start(lesson, world, lesson.settings[world.settings], seed=seed, device=device)
-    for _ in lesson.train(run):
+    recipe = RECIPES["reward_model"]
+    run = Run.start(recipe, world, recipe.settings[world.settings], seed=seed, device=device)
+    for _ in recipe.train(run):
         pass
-    run.keep(folder)
+    run.export(folder)
     return folder
 
 
@@ -163,7 +163,7 @@ def main() -> None:
     try:
         run(tyro.cli(Options, description=__doc__))
     except RLCoreError as error:
-        plainly(error)
+        exit_with(error)
 
 
 def run(options: Options) -> None:
@@ -173,7 +173,7 @@ def run(options: Options) -> None:
         check_choice("only", name, names)
     asked = options.only or tuple(names)
     check_count("jobs", options.jobs, 1)
-    writable(options.out.parent)
+    writable_folder(options.out.parent)
     began, stored = time.perf_counter(), stored_in(options.out)
     stored["results"] = [result for result in stored["results"] if result["name"] not in asked]
     in_force = {name: asdict(config) for name, config in settings(asked).items()}
@@ -184,7 +184,7 @@ def run(options: Options) -> None:
         stored["made"][result["name"]] = {
             "command": f'python -m benchmarks.learning --only "{result["name"]}"',
             "device": options.device,
-            "machine": machine() | {"threads": 1, "runs at a time": options.jobs},
+            "machine": machine_info() | {"threads": 1, "runs at a time": options.jobs},
             "seconds": round(time.perf_counter() - began),
             "config": in_force[result["name"]],
         }

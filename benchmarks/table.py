@@ -8,14 +8,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lessons.real_report import in_markdown
+from lessons.harness.report.chat_model import in_markdown
 
 Result = dict[str, Any]
 ROOT = Path(__file__).parent.parent
-LEARNING, REAL = Path(__file__).with_name("learning.json"), Path(__file__).parent / "real" / "summary.json"
+LEARNING, REAL = Path(__file__).with_name("learning.json"), Path(__file__).parent / "chat_model" / "summary.json"
 PAGES = ("README.md", "README.zh.md")
 BLOCK = "<!-- {name}: made by {command} -->\n{text}\n<!-- end of {name} -->"
-MADE_BY = {"results": "python -m benchmarks.learning", "real": "python -m lessons.real --out benchmarks/real"}
+MADE_BY = {
+    "results": "python -m benchmarks.learning",
+    "real": "python -m lessons.chat_model --out benchmarks/chat_model",
+}
 
 
 def percent(value: float) -> str:

@@ -11,24 +11,33 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lessons.options import TRUTH_SEED, Options, machine, plainly, use_machine, worlds_run, writable
-from lessons.parts import saved_scorer
-from lessons.settings import BestOfNRun
-from lessons.tables import BEST_OF_N
+from lessons.harness.build import saved_scorer
+from lessons.harness.command_line import (
+    EVALUATION_SEED,
+    Options,
+    configure_torch,
+    exit_with,
+    machine_info,
+    parse_command_line,
+    writable_folder,
+)
+from lessons.harness.settings import BestOfNSettings
 from lessons.worlds.measure import most_kl_of_best
 from rl_core.errors import InvalidArgument, RLCoreError
 
+SETTINGS = {"cartpole": BestOfNSettings(), "language": BestOfNSettings(), "chat_model": BestOfNSettings()}
 
-def run(name: str, config: BestOfNRun, options: Options) -> dict[str, Any]:
+
+def run(name: str, config: BestOfNSettings, options: Options) -> dict[str, Any]:
     """Return the truth about the policy itself, and about the best of its n, by the reward model or the world."""
     world = options.load(name)
     network = world.network(config.start, seed=options.seed, device=options.device, critic=False)
     scorer = None if config.scorer is None else saved_scorer(world, config.scorer, options.device)
-    asked: dict[str, Any] = {"seed": TRUTH_SEED + options.seed, "device": options.device, "quick": options.quick}
+    asked: dict[str, Any] = {"seed": EVALUATION_SEED + options.seed, "device": options.device, "quick": options.quick}
     began = time.perf_counter()
     return {
-        "before": world.gold(network, **asked),
-        "after": world.gold(network, **asked, best_of=config.n, scorer=scorer),
+        "before": world.evaluate(network, **asked),
+        "after": world.evaluate(network, **asked, best_of=config.n, scorer=scorer),
         "most_kl": most_kl_of_best(config.n),
         "seconds": time.perf_counter() - began,
     }
@@ -37,21 +46,26 @@ def run(name: str, config: BestOfNRun, options: Options) -> dict[str, Any]:
 def main() -> None:
     """Run from the command line."""
     try:
-        options, configs = worlds_run(Options, BEST_OF_N, None, description=__doc__ or "")
+        options, configs = parse_command_line(Options, SETTINGS, None, description=__doc__ or "")
         if options.resume is not None:
             raise InvalidArgument(f"resume={str(options.resume)!r}: nothing is trained here; leave it out.")
-        use_machine(options.device, options.threads)
-        summary: dict[str, Any] = {"algorithm": "best_of_n", "seed": options.seed, "machine": machine(), "worlds": {}}
+        configure_torch(options.device, options.threads)
+        summary: dict[str, Any] = {
+            "algorithm": "best_of_n",
+            "seed": options.seed,
+            "machine": machine_info(),
+            "worlds": {},
+        }
         for name, config in configs.items():
             config = config.adjusted(start=options.start, quick=options.quick, dtype=options.dtype_of(name))
             found = run(name, config, options) | {"config": asdict(config)}
             summary["worlds"][name] = found
             Console(highlight=False).print(compared(found, config.n))
-        path = writable(options.out) / f"best_of_n-{'-'.join(configs)}.json"
+        path = writable_folder(options.out) / f"best_of_n-{'-'.join(configs)}.json"
         path.write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding="utf-8")
         print(path)
     except RLCoreError as error:
-        plainly(error)
+        exit_with(error)
 
 
 def compared(found: dict[str, Any], n: int) -> Table:

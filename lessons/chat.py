@@ -10,9 +10,9 @@ import torch
 import tyro
 from rich.console import Console
 
-from lessons.options import plainly
-from lessons.worlds.language import LONGEST_ANSWER, WORLD, model_folder, tokenizer
-from lessons.worlds.real import SMOLLM2, Real
+from lessons.harness.command_line import exit_with
+from lessons.worlds.chat_model.world import SMOLLM2, ChatModel
+from lessons.worlds.language.world import LONGEST_ANSWER, WORLD, model_folder, tokenizer
 from rl_core.adapters.language import TokenEnv, prompts_from_chat
 from rl_core.errors import RLCoreError
 from rl_core.interfaces import Network
@@ -98,7 +98,7 @@ def small(model: str) -> Partner:
 
 def real(model: str) -> Partner:
     """Return a chat model from elsewhere, or what a run has made of one."""
-    world = Real(model_folder(model), lora=0)
+    world = ChatModel(model_folder(model), lora=0)
     opened = world.opened()
     return Partner(
         network=world.reference(),
@@ -129,7 +129,7 @@ def main() -> None:
     except (EOFError, KeyboardInterrupt):
         console.print()
     except RLCoreError as error:
-        plainly(error)
+        exit_with(error)
 
 
 if __name__ == "__main__":

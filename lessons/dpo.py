@@ -6,14 +6,42 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from lessons.drive import main
-from lessons.pairs import of_kinds, pairs_of_turn
-from lessons.run import Lesson, Record, Run
-from lessons.tables import DPO
-from lessons.worlds import Gold
-from rl_core.algorithms.dpo import anchored, dpo, implicit_accuracy
-from rl_core.algorithms.step import mean_metrics
-from rl_core.types import AnchoredPairs, Metrics
+from lessons.harness.pairs import of_kinds, pairs_of_turn
+from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.session import main
+from lessons.harness.settings import DPOSettings
+from lessons.worlds import Results
+from rl_core.algorithms.dpo import DPOConfig, dpo, implicit_accuracy, with_reference
+from rl_core.optimize import mean_metrics
+from rl_core.types import Metrics, ReferencedPairs
+
+SETTINGS = {
+    "cartpole": DPOSettings(
+        iterations=4,
+        learning_rate=1e-2,
+        evaluate_every=1024,
+        starts=500,
+        passes=16,
+        kinds=("drives",),
+        anchor="round",
+        update=DPOConfig(beta=0.1, minibatch_rows=32),
+    ),
+    "language": DPOSettings(
+        iterations=80,
+        learning_rate=1e-3,
+        evaluate_every=4096,
+        starts=64,
+        update=DPOConfig(beta=0.2, minibatch_rows=32),
+    ),
+    "chat_model": DPOSettings(
+        iterations=2,
+        learning_rate=1e-3,
+        evaluate_every=65_536,
+        starts=96,
+        passes=2,
+        update=DPOConfig(beta=0.1, minibatch_rows=16, micro_rows=8),
+    ),
+}
 
 ROWS = 64  # pairs that the reference reads at a time, where memory sets no limit
 
@@ -24,18 +52,18 @@ def train(run: Run) -> Iterator[Record]:
     Pairs from a file are the same in every round, and so is what the reference at the start says of them.
     """
     is_fixed = run.config.preferences is not None and run.config.anchor == "start"
-    pairs: AnchoredPairs | None = None
+    pairs: ReferencedPairs | None = None
     while run.iteration < run.config.iterations:
         began = time.perf_counter()
         reference = run.reference if run.config.anchor == "start" else copy.deepcopy(run.network)
         if pairs is None or not is_fixed:
             writer = run.network if run.config.writer == "policy" else run.reference
             fresh = pairs_of_turn(run, writer)
-            pairs = anchored(reference, fresh, rows=rows_of(run)) if len(fresh) else None
+            pairs = with_reference(reference, fresh, rows=rows_of(run)) if len(fresh) else None
         yield run.record(passes_over(run, reference, pairs), time.perf_counter() - began)
 
 
-def passes_over(run: Run, reference: nn.Module, pairs: AnchoredPairs | None) -> Metrics:
+def passes_over(run: Run, reference: nn.Module, pairs: ReferencedPairs | None) -> Metrics:
     """Return the metrics of some passes over the pairs; where all episodes were equally good there is none to learn."""
     passes = [{"pairs": 0.0, "steps": 0.0}]
     for _ in range(run.config.passes):
@@ -45,14 +73,14 @@ def passes_over(run: Run, reference: nn.Module, pairs: AnchoredPairs | None) -> 
     return mean_metrics(passes[1:] or passes)
 
 
-def held_out(run: Run, seed: int, quick: bool) -> Gold:
+def held_out(run: Run, seed: int, quick: bool) -> Results:
     """Return how often the policy's own reward prefers the better of two episodes that its reference played."""
     starts = run.judged(quick=quick)
     kinds = run.world.preferences(run.reference, starts, seed=seed, held_out=True, device=run.device)
     pairs = of_kinds(run, kinds)
     if not len(pairs):
         return {}
-    known = anchored(run.reference, pairs, rows=rows_of(run))
+    known = with_reference(run.reference, pairs, rows=rows_of(run))
     return {"implicit_accuracy": implicit_accuracy(run.network, known, rows=rows_of(run)), "pairs": float(len(pairs))}
 
 
@@ -61,7 +89,7 @@ def rows_of(run: Run) -> int:
     return run.config.update.micro_rows or ROWS
 
 
-LESSON = Lesson("dpo", DPO, train, anchored=True, one_start=True, aside=held_out)
+RECIPE = Recipe("dpo", SETTINGS, train, needs_reference=True, same_start_pairs=True, extra_evaluation=held_out)
 
 if __name__ == "__main__":
-    main(LESSON, __doc__)
+    main(RECIPE, __doc__)

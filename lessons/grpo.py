@@ -3,11 +3,46 @@
 import time
 from collections.abc import Iterator
 
-from lessons.drive import main
-from lessons.run import Lesson, Record, Run
-from lessons.tables import GRPO
-from rl_core.algorithms.grpo import grpo
+from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.session import main
+from lessons.harness.settings import GRPOSettings
+from rl_core.algorithms.grpo import GRPOConfig, grpo
 from rl_core.rollout import relabel, rollout
+
+SETTINGS = {
+    "cartpole": GRPOSettings(
+        iterations=14,
+        rows=32,
+        steps=500,
+        learning_rate=2e-2,
+        evaluate_every=4096,
+        update=GRPOConfig(group_size=8, beta=0.0, epochs=1, minibatches=1),
+    ),
+    "language": GRPOSettings(
+        iterations=70,
+        rows=64,
+        steps=32,
+        learning_rate=4e-4,
+        evaluate_every=4096,
+        update=GRPOConfig(group_size=8, beta=0.05, epochs=2, minibatches=4),
+    ),
+    "sums": GRPOSettings(
+        iterations=40,
+        rows=128,
+        steps=32,
+        learning_rate=2e-4,
+        evaluate_every=8192,
+        update=GRPOConfig(group_size=8, beta=0.01, epochs=1, minibatches=4),
+    ),
+    "chat_model": GRPOSettings(
+        iterations=18,
+        rows=32,
+        steps=32,
+        learning_rate=1e-3,
+        evaluate_every=65_536,
+        update=GRPOConfig(group_size=8, beta=0.02, minibatches=2, micro_rows=8, max_sampler_gap=1e-3),
+    ),
+}
 
 
 def train(run: Run) -> Iterator[Record]:
@@ -22,7 +57,7 @@ def train(run: Run) -> Iterator[Record]:
         yield run.record(metrics, time.perf_counter() - began)
 
 
-LESSON = Lesson("grpo", GRPO, train)
+RECIPE = Recipe("grpo", SETTINGS, train)
 
 if __name__ == "__main__":
-    main(LESSON, __doc__)
+    main(RECIPE, __doc__)

@@ -3,11 +3,48 @@
 import time
 from collections.abc import Iterator
 
-from lessons.drive import main
-from lessons.run import Lesson, Record, Run
-from lessons.tables import PPO
-from rl_core.algorithms.ppo import ppo
+from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.session import main
+from lessons.harness.settings import PPOSettings
+from rl_core.algorithms.ppo import PPOConfig, ppo
 from rl_core.rollout import relabel, rollout
+
+SETTINGS = {
+    "cartpole": PPOSettings(
+        iterations=34,
+        rows=16,
+        steps=64,
+        learning_rate=1e-2,
+        evaluate_every=1024,
+        update=PPOConfig(gamma=0.99, lam=0.95, clip=0.12, epochs=6, minibatches=4),
+    ),
+    "language": PPOSettings(
+        iterations=40,
+        rows=64,
+        steps=32,
+        learning_rate=4e-4,
+        evaluate_every=4096,
+        update=PPOConfig(gamma=1.0, lam=1.0, beta=0.15, value_weight=0.1, epochs=3, minibatches=4, max_grad_norm=1.0),
+    ),
+    "chat_model": PPOSettings(
+        iterations=12,
+        rows=32,
+        steps=32,
+        learning_rate=1e-3,
+        evaluate_every=65_536,
+        update=PPOConfig(
+            gamma=1.0,
+            lam=1.0,
+            beta=0.05,
+            value_weight=0.1,
+            epochs=2,
+            minibatches=2,
+            micro_rows=8,
+            max_grad_norm=1.0,
+            max_sampler_gap=1e-3,
+        ),
+    ),
+}
 
 
 def train(run: Run) -> Iterator[Record]:
@@ -22,7 +59,7 @@ def train(run: Run) -> Iterator[Record]:
         yield run.record(metrics, time.perf_counter() - began)
 
 
-LESSON = Lesson("ppo", PPO, train, critic=True)
+RECIPE = Recipe("ppo", SETTINGS, train, needs_critic=True)
 
 if __name__ == "__main__":
-    main(LESSON, __doc__)
+    main(RECIPE, __doc__)

@@ -3,11 +3,38 @@
 import time
 from collections.abc import Iterator
 
-from lessons.drive import main
-from lessons.run import Lesson, Record, Run
-from lessons.tables import REINFORCE
-from rl_core.algorithms.reinforce import reinforce
+from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.session import main
+from lessons.harness.settings import ReinforceSettings
+from rl_core.algorithms.reinforce import ReinforceConfig, reinforce
 from rl_core.rollout import relabel, rollout
+
+SETTINGS = {
+    "cartpole": ReinforceSettings(
+        iterations=25,
+        rows=64,
+        steps=500,
+        learning_rate=1e-2,
+        evaluate_every=4096,
+        update=ReinforceConfig(baseline="leave_one_out", group_size=8),
+    ),
+    "language": ReinforceSettings(
+        iterations=110,
+        rows=64,
+        steps=32,
+        learning_rate=1e-3,
+        evaluate_every=4096,
+        update=ReinforceConfig(baseline="leave_one_out", group_size=8, beta=0.05),
+    ),
+    "chat_model": ReinforceSettings(
+        iterations=24,
+        rows=32,
+        steps=32,
+        learning_rate=1e-3,
+        evaluate_every=65_536,
+        update=ReinforceConfig(group_size=8, beta=0.02, micro_rows=8, max_sampler_gap=1e-3),
+    ),
+}
 
 
 def train(run: Run) -> Iterator[Record]:
@@ -22,7 +49,7 @@ def train(run: Run) -> Iterator[Record]:
         yield run.record(metrics, time.perf_counter() - began)
 
 
-LESSON = Lesson("reinforce", REINFORCE, train)
+RECIPE = Recipe("reinforce", SETTINGS, train)
 
 if __name__ == "__main__":
-    main(LESSON, __doc__)
+    main(RECIPE, __doc__)

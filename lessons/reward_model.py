@@ -3,11 +3,38 @@
 import time
 from collections.abc import Iterator
 
-from lessons.drive import main
-from lessons.pairs import pairs_of_turn
-from lessons.run import Lesson, Record, Run
-from lessons.tables import REWARD_MODEL
-from rl_core.algorithms.reward_model import reward_model, typical_reward
+from lessons.harness.pairs import pairs_of_turn
+from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.session import main
+from lessons.harness.settings import RewardModelSettings
+from rl_core.algorithms.reward_model import RewardModelConfig, reward_model, typical_reward
+
+SETTINGS = {
+    "cartpole": RewardModelSettings(
+        iterations=80,
+        learning_rate=1e-2,
+        schedule="one_cycle",
+        evaluate_every=131072,
+        starts=400,
+        update=RewardModelConfig(minibatch_rows=32),
+    ),
+    "language": RewardModelSettings(
+        iterations=10,
+        learning_rate=1e-3,
+        schedule="one_cycle",
+        evaluate_every=16384,
+        starts=512,
+        update=RewardModelConfig(minibatch_rows=16),
+    ),
+    "chat_model": RewardModelSettings(
+        iterations=8,
+        learning_rate=1e-3,
+        schedule="one_cycle",
+        evaluate_every=65_536,
+        starts=64,
+        update=RewardModelConfig(minibatch_rows=16, micro_rows=8),
+    ),
+}
 
 
 def train(run: Run) -> Iterator[Record]:
@@ -26,7 +53,7 @@ def train(run: Run) -> Iterator[Record]:
         yield run.record(metrics, time.perf_counter() - began)
 
 
-LESSON = Lesson("reward_model", REWARD_MODEL, train, scores=True)
+RECIPE = Recipe("reward_model", SETTINGS, train, trains_reward_model=True)
 
 if __name__ == "__main__":
-    main(LESSON, __doc__)
+    main(RECIPE, __doc__)

@@ -10,25 +10,50 @@ from pathlib import Path
 from typing import Any
 
 from lessons import ppo, reward_model, sft
-from lessons.drive import main
-from lessons.options import TRUTH_SEED
-from lessons.parts import check_data
-from lessons.run import Lesson, Record, Run
-from lessons.settings import RLHFRun
-from lessons.tables import RLHF
-from lessons.worlds import Gold, World
+from lessons.harness.build import check_data
+from lessons.harness.command_line import EVALUATION_SEED
+from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.session import main
+from lessons.harness.settings import RLHFSettings
+from lessons.worlds import Results, World
 from rl_core import checkpoint
 
-STEPS = (sft.LESSON, reward_model.LESSON, ppo.LESSON)
+SETTINGS = {
+    "cartpole": RLHFSettings(
+        sft=sft.SETTINGS["cartpole"],
+        reward_model=reward_model.SETTINGS["cartpole"],
+        ppo=replace(
+            ppo.SETTINGS["cartpole"],
+            iterations=75,
+            learning_rate=5e-3,
+            update=replace(ppo.SETTINGS["cartpole"].update, beta=0.02),
+        ),
+    ),
+    "language": RLHFSettings(
+        sft=replace(sft.SETTINGS["language"], iterations=6),
+        reward_model=reward_model.SETTINGS["language"],
+        ppo=replace(
+            ppo.SETTINGS["language"],
+            iterations=44,
+            learning_rate=5e-4,
+            update=replace(ppo.SETTINGS["language"].update, beta=0.2, epochs=2),
+        ),
+    ),
+    "chat_model": RLHFSettings(
+        sft=sft.SETTINGS["chat_model"], reward_model=reward_model.SETTINGS["chat_model"], ppo=ppo.SETTINGS["chat_model"]
+    ),
+}
+
+STEPS = (sft.RECIPE, reward_model.RECIPE, ppo.RECIPE)
 
 
 @dataclass
 class Stages:
     """Three runs, each starting where the one before ended, with the face of one."""
 
-    lesson: Lesson
+    recipe: Recipe
     world: World
-    config: RLHFRun
+    config: RLHFSettings
     seed: int
     device: str
     folder: Path
@@ -36,14 +61,14 @@ class Stages:
     now: Run = field(init=False)
     number: int = 0
     before: list[int | float] = field(default_factory=lambda: [0, 0, 0.0])  # iterations, steps, seconds of those done
-    golds: dict[str, Gold] = field(default_factory=dict)
+    stage_results: dict[str, Results] = field(default_factory=dict)
 
     @classmethod
     def start(
         cls,
-        lesson: Lesson,
+        recipe: Recipe,
         world: World,
-        config: RLHFRun,
+        config: RLHFSettings,
         *,
         seed: int,
         device: str,
@@ -52,8 +77,8 @@ class Stages:
     ) -> "Stages":
         """Return a run that has not begun; what its steps make goes into the folder, after a look, `quick` or not."""
         for step, settings in zip(STEPS, (config.sft, config.reward_model, config.ppo), strict=True):
-            check_data(world, settings, one_start=step.one_start)  # now, and not when its turn comes
-        stages = cls(lesson, world, config, seed, device, folder, quick)
+            check_data(world, settings, one_start=step.same_start_pairs)  # now, and not when its turn comes
+        stages = cls(recipe, world, config, seed, device, folder, quick)
         stages.enter(0)
         return stages
 
@@ -68,11 +93,11 @@ class Stages:
         )
         self.now.config = config  # a checkpoint must not depend on where the folder lies
 
-    def leave(self, gold: Gold) -> None:
+    def leave(self, results: Results) -> None:
         """Nothing; what the step under way has made is in the folder, and the next one is under way."""
-        name = self.now.lesson.name
-        self.now.keep(self.folder / name)
-        self.golds[name] = gold
+        name = self.now.recipe.name
+        self.now.export(self.folder / name)
+        self.stage_results[name] = results
         self.before = [self.iteration, self.steps, self.seconds]
         self.enter(self.number + 1)
 
@@ -102,48 +127,48 @@ class Stages:
         """Return the number of the truth that the curves show."""
         return self.world.headline
 
-    def trials(self, name: str, gold: Gold) -> int | None:
+    def trials(self, name: str, results: Results) -> int | None:
         """Return in how many trials a number of the truth was counted; None where it is no share of any."""
-        return self.now.trials(name, gold)
+        return self.now.trials(name, results)
 
-    def bounds(self, before: Gold, after: Gold) -> Gold:
+    def bounds(self, before: Results, after: Results) -> Results:
         """Return what any policy must pay at the least for the way from the clone to after."""
-        return self.now.bounds(self.golds.get("sft", before), after)
+        return self.now.bounds(self.stage_results.get("sft", before), after)
 
-    def truth(self, **asked: Any) -> Gold:
+    def evaluate(self, **asked: Any) -> Results:
         """Return the truth about what the step under way trains."""
-        return self.now.truth(**asked)
+        return self.now.evaluate(**asked)
 
-    def probe(self, *, seed: int) -> Gold:
+    def quick_evaluate(self, *, seed: int) -> Results:
         """Return a quick look at it when one is due."""
-        return self.now.probe(seed=seed)
+        return self.now.quick_evaluate(seed=seed)
 
-    def keep(self, folder: Path) -> None:
+    def export(self, folder: Path) -> None:
         """Write what the step under way has trained."""
-        self.now.keep(folder)
+        self.now.export(folder)
 
     def save(self, path: Path) -> None:
         """Write the step under way to a checkpoint; the steps before it are in the folder."""
-        self.now.save(path, number=self.number, before=self.before, golds=self.golds)
+        self.now.save(path, number=self.number, before=self.before, stage_results=self.stage_results)
 
     def load(self, path: Path) -> None:
         """Go back to a checkpoint of a run like this one."""
         self.enter(checkpoint.read(path)["about"]["extra"]["number"])
         found = self.now.load(path)
-        self.before, self.golds = list(found["before"]), found["golds"]
+        self.before, self.stage_results = list(found["before"]), found["stage_results"]
 
 
 def train(run: Stages) -> Iterator[Record]:
     """Return the records of all three steps, one as each iteration is done."""
     while True:
-        for record in run.now.lesson.train(run.now):
+        for record in run.now.recipe.train(run.now):
             yield record | {"iteration": run.iteration, "steps": run.steps, "seconds": run.seconds}
         if run.number + 1 == len(STEPS):
             return
-        run.leave(run.truth(seed=TRUTH_SEED + run.seed, quick=run.quick))
+        run.leave(run.evaluate(seed=EVALUATION_SEED + run.seed, quick=run.quick))
 
 
-LESSON = Lesson("rlhf", RLHF, train, start=Stages.start)
+RECIPE = Recipe("rlhf", SETTINGS, train, make_run=Stages.start)
 
 if __name__ == "__main__":
-    main(LESSON, __doc__)
+    main(RECIPE, __doc__)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import tyro
 
 from lessons import dpo, grpo, ppo, reinforce, reward_model, rlhf, sft
-from lessons.drive import main
-from lessons.options import plainly
+from lessons.harness.command_line import exit_with
+from lessons.harness.session import main
 from lessons.worlds import NAMES
 from rl_core.errors import RLCoreError, check_choice
 
-LESSONS = {lesson.LESSON.name: lesson.LESSON for lesson in (sft, reward_model, rlhf, ppo, dpo, grpo, reinforce)}
+RECIPES = {recipe.RECIPE.name: recipe.RECIPE for recipe in (sft, reward_model, rlhf, ppo, dpo, grpo, reinforce)}
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Choice:
 if __name__ == "__main__":
     choice, rest = tyro.cli(Choice, return_unknown_args=True, add_help=False)
     try:
-        check_choice("algorithm", choice.algorithm, LESSONS)
+        check_choice("algorithm", choice.algorithm, RECIPES)
     except RLCoreError as error:
-        plainly(error)
+        exit_with(error)
     sys.argv[1:] = rest
-    main(LESSONS[choice.algorithm], __doc__, worlds=NAMES)
+    main(RECIPES[choice.algorithm], __doc__, worlds=NAMES)

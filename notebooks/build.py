@@ -174,7 +174,7 @@ def sources(names: Sequence[str] = ()) -> Iterator[Path]:
     known = sorted(SOURCES.glob("[0-9][0-9]_*.py"))
     for name in names:
         if not any(path.stem == name or path.stem.startswith(f"{name}_") for path in known):
-            raise SourceError(f"lesson={name!r} is unknown; pass some of {', '.join(path.stem for path in known)}.")
+            raise SourceError(f"recipe={name!r} is unknown; pass some of {', '.join(path.stem for path in known)}.")
     yield from (p for p in known if not names or any(p.stem == n or p.stem.startswith(f"{n}_") for n in names))
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from rl_core.errors import InvalidArgument, check_at_least, check_between
 from rl_core.losses.kl import kl_k1
-from rl_core.masked import check_same_shape, keep, masked_mean
+from rl_core.masked import check_same_shape, masked_mean, select
 
 
 def gae(
@@ -34,17 +34,17 @@ def gae(
     check_between("lam", lam, 0, 1)
     check_same_shape(mask, rewards=rewards, terminated=terminated)
     check_same_shape(torch.cat([mask[:, :1], mask], dim=1), values=values)
-    rewards = keep(rewards, mask)
-    now = keep(values[:, :-1], mask)
-    following = keep(values[:, 1:], mask & ~terminated)
+    rewards = select(rewards, mask)
+    now = select(values[:, :-1], mask)
+    following = select(values[:, 1:], mask & ~terminated)
     deltas = rewards + gamma * following - now
     advantages = torch.zeros_like(deltas)
     advantage = torch.zeros_like(deltas[:, 0])  # [B]
     for t in reversed(range(deltas.shape[1])):
-        following_advantage = keep(advantage, ~terminated[:, t])
-        advantage = keep(deltas[:, t] + gamma * lam * following_advantage, mask[:, t])
+        following_advantage = select(advantage, ~terminated[:, t])
+        advantage = select(deltas[:, t] + gamma * lam * following_advantage, mask[:, t])
         advantages[:, t] = advantage
-    return advantages, keep(advantages + now, mask)
+    return advantages, select(advantages + now, mask)
 
 
 def normalize(x: Tensor, mask: Tensor) -> Tensor:
@@ -53,10 +53,10 @@ def normalize(x: Tensor, mask: Tensor) -> Tensor:
     Statistics are those of the live cells alone: padding would pull them towards 0.
     """
     check_same_shape(mask, x=x)
-    centred = keep(x - masked_mean(x, mask), mask)
+    centred = select(x - masked_mean(x, mask), mask)
     deviation = masked_mean(centred.square(), mask).sqrt()
     # Rounding leaves about eps of a constant's size; dividing by that would turn equal rewards into ±1.
-    noise = 10 * torch.finfo(x.dtype).eps * keep(x, mask).abs().max()
+    noise = 10 * torch.finfo(x.dtype).eps * select(x, mask).abs().max()
     return torch.where(deviation > noise, centred / deviation.clamp(min=torch.finfo(x.dtype).tiny), 0.0)
 
 
@@ -72,7 +72,7 @@ def kl_shaped_rewards(rewards: Tensor, logprobs: Tensor, ref_logprobs: Tensor, m
     """
     check_at_least("beta", beta, 0)
     check_same_shape(mask, rewards=rewards, logprobs=logprobs, ref_logprobs=ref_logprobs)
-    return keep(rewards, mask) - beta * keep(kl_k1(logprobs, ref_logprobs), mask)
+    return select(rewards, mask) - beta * select(kl_k1(logprobs, ref_logprobs), mask)
 
 
 def group_advantages(
@@ -98,12 +98,12 @@ def group_advantages(
     """
     returns, counts = _groups(episode_returns, group_size, counts)  # [N, G]
     size = counts.sum(dim=1, keepdim=True)
-    mean = keep(returns, counts).sum(dim=1, keepdim=True) / size.clamp(min=1)
-    centred = keep(returns - mean, counts)
+    mean = select(returns, counts).sum(dim=1, keepdim=True) / size.clamp(min=1)
+    centred = select(returns - mean, counts)
     variance = centred.square().sum(dim=1, keepdim=True) / (size - 1).clamp(min=1)
     deviation = variance.sqrt()
     # Rounding leaves about eps of the returns' size; dividing by that would turn equal returns into ±1.
-    noise = 10 * torch.finfo(returns.dtype).eps * keep(returns, counts).abs().amax(dim=1, keepdim=True)
+    noise = 10 * torch.finfo(returns.dtype).eps * select(returns, counts).abs().amax(dim=1, keepdim=True)
     divisor = deviation.clamp(min=torch.finfo(returns.dtype).tiny) if scale else torch.ones_like(deviation)
     return torch.where(deviation > noise, centred / divisor, 0.0).flatten()
 
@@ -122,9 +122,9 @@ def leave_one_out_advantages(episode_returns: Tensor, group_size: int, *, counts
     """
     returns, counts = _groups(episode_returns, group_size, counts)  # [N, G]
     others = counts.sum(dim=1, keepdim=True) - 1
-    total = keep(returns, counts).sum(dim=1, keepdim=True)
+    total = select(returns, counts).sum(dim=1, keepdim=True)
     baseline = (total - returns) / others.clamp(min=1)
-    return keep(returns - baseline, counts & (others > 0)).flatten()
+    return select(returns - baseline, counts & (others > 0)).flatten()
 
 
 def on_every_step(advantages: Tensor, mask: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ def on_every_step(advantages: Tensor, mask: Tensor) -> Tensor:
         raise InvalidArgument(
             f"advantages has shape {tuple(advantages.shape)} for {mask.shape[0]} rows; pass one number for each row."
         )
-    return keep(advantages.unsqueeze(1).expand(mask.shape), mask)
+    return select(advantages.unsqueeze(1).expand(mask.shape), mask)
 
 
 def _groups(episode_returns: Tensor, group_size: int, counts: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -147,7 +147,7 @@ def _groups(episode_returns: Tensor, group_size: int, counts: Tensor | None) -> 
         )
     counts = torch.ones_like(episode_returns, dtype=torch.bool) if counts is None else counts
     check_same_shape(counts, episode_returns=episode_returns)
-    returns = keep(episode_returns, counts)
+    returns = select(episode_returns, counts)
     if not returns.isfinite().all():
         row = int((~returns.isfinite()).nonzero()[0])
         raise InvalidArgument(f"episode_returns[{row}]={returns[row].item()}; look for what is not finite in rewards.")

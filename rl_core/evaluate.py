@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rl_core.interfaces import Network
-from rl_core.masked import keep
+from rl_core.masked import select
 from rl_core.types import Episodes, Evaluation
 
 
@@ -29,14 +29,16 @@ def sample(logits: Tensor, generator: torch.Generator, *, greedy: bool = False) 
     return actions, logprobs.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
 
 
-def evaluate(network: Network, episodes: Episodes) -> Evaluation:
+def evaluate_actions(network: Network, episodes: Episodes) -> Evaluation:
     """Return what the network says now of the actions taken, with gradient, 0 in the cells that do not count."""
     output = network(episodes.prompt, episodes.obs)
     # Padding is set to 0 before anything is computed: a NaN there would reach the gradient through the softmax.
     logprobs = log_softmax(torch.where(episodes.mask.unsqueeze(-1), output.logits, 0.0))  # [B, T, A]
     chosen = logprobs.gather(-1, episodes.actions.unsqueeze(-1)).squeeze(-1)  # [B, T]
     entropy = -(logprobs.exp() * logprobs.clamp(min=-1e4)).sum(dim=-1)  # the clamp: 0 * -inf is NaN
-    return Evaluation(keep(chosen, episodes.mask), keep(entropy, episodes.mask), keep(output.value, episodes.mask))
+    return Evaluation(
+        select(chosen, episodes.mask), select(entropy, episodes.mask), select(output.value, episodes.mask)
+    )
 
 
 @torch.no_grad()
@@ -45,7 +47,7 @@ def evaluate_in(minibatches: Sequence[Tensor], network: Network, episodes: Episo
 
     A sum in another order differs in the last bit; in the very minibatches that are learnt from first, it does not.
     """
-    parts = [evaluate(network, episodes.rows(index)) for index in minibatches]
+    parts = [evaluate_actions(network, episodes.rows(index)) for index in minibatches]
     back = torch.cat(list(minibatches)).argsort()
     columns = zip(*((part.logprobs, part.entropy, part.values) for part in parts), strict=True)
     return Evaluation(*(torch.cat(column)[back] for column in columns))

@@ -6,7 +6,7 @@ from torch import Tensor
 from rl_core.errors import InvalidArgument
 
 
-def keep(x: Tensor, mask: Tensor) -> Tensor:
+def select(x: Tensor, mask: Tensor) -> Tensor:
     """Return x where the mask is True and exactly 0 elsewhere.
 
     Select before any arithmetic, never after: a NaN or inf that reaches `exp` or a product gives NaN gradients
@@ -18,7 +18,7 @@ def keep(x: Tensor, mask: Tensor) -> Tensor:
 
 def masked_sum(x: Tensor, mask: Tensor) -> Tensor:
     """Return the sum of x over the cells that count, a scalar."""
-    return keep(x, mask).sum()
+    return select(x, mask).sum()
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ def shuffled(count: int, parts: int, generator: torch.Generator) -> list[Tensor]
     return list(order.tensor_split(parts))
 
 
-def like_lengths(lengths: Tensor, size: int, generator: torch.Generator) -> list[Tensor]:
+def grouped_by_length(lengths: Tensor, size: int, generator: torch.Generator) -> list[Tensor]:
     """Return a random deal into minibatches of `size` rows (the last may be smaller), rows of like length together.
 
     Padding is wasted work: a random minibatch of short and long rows costs as much as one of long rows only.

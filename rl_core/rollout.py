@@ -8,7 +8,7 @@ from torch import Tensor
 from rl_core.errors import InvalidArgument, check_count
 from rl_core.evaluate import sample
 from rl_core.interfaces import Env, Network, Scorer
-from rl_core.masked import keep
+from rl_core.masked import select
 from rl_core.types import Rollout
 
 
@@ -37,7 +37,7 @@ def rollout(env: Env, network: Network, generator: torch.Generator, *, greedy: b
     )
     mask = mask & usable.unsqueeze(1)
     values = torch.cat([values, last_value.unsqueeze(1)], dim=1)  # [B, T + 1]
-    return Rollout(prompt, obs, actions, mask, logprobs, values, keep(rewards, mask), terminated)
+    return Rollout(prompt, obs, actions, mask, logprobs, values, select(rewards, mask), terminated)
 
 
 @torch.no_grad()
@@ -54,13 +54,13 @@ def relabel(played: Rollout, scorer: Scorer, *, micro_rows: int | None = None) -
     size = micro_rows or max(1, len(judged))
     parts = [scorer.score(judged.rows(slice(row, row + size))) for row in range(0, len(judged), size)]
     scores = torch.cat(parts) if parts else played.rewards[live]
-    if scores.shape != judged.mask.shape or not keep(scores, judged.mask).isfinite().all():
+    if scores.shape != judged.mask.shape or not select(scores, judged.mask).isfinite().all():
         raise InvalidArgument(
             f"scorer gave rewards of shape {tuple(scores.shape)}, finite: {bool(scores.isfinite().all())}; "
             f"return one finite number per step, shape {tuple(judged.mask.shape)}."
         )
     rewards = torch.zeros_like(played.rewards)
-    rewards[live] = keep(scores.to(rewards.dtype), judged.mask)
+    rewards[live] = select(scores.to(rewards.dtype), judged.mask)
     return replace(played, rewards=rewards)
 
 
@@ -74,6 +74,6 @@ def best_of_n(played: Rollout, n: int) -> Rollout:
     check_count("n", n, 1)
     if len(played) % n:
         raise InvalidArgument(f"rollout has {len(played)} rows, no multiple of n={n}; play groups of n.")
-    returns = keep(played.rewards, played.mask).sum(dim=1).masked_fill(~played.mask.any(dim=1), float("-inf"))
+    returns = select(played.rewards, played.mask).sum(dim=1).masked_fill(~played.mask.any(dim=1), float("-inf"))
     best = returns.view(-1, n).argmax(dim=1)  # [B / n]
     return played.rows(best + n * torch.arange(len(best), device=best.device))

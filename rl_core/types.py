@@ -102,7 +102,7 @@ class Episodes(_Tensors):
         """Return the number of rows."""
         return len(self.actions)
 
-    def cut(self) -> Self:
+    def as_steps(self) -> Self:
         """Return the live steps as rows of one step each: [B, T] becomes [N, 1], in row-major order.
 
         For networks without memory, whose answer to a step does not depend on the steps before it.
@@ -113,8 +113,8 @@ class Episodes(_Tensors):
         cut = {name: tensor[live].unsqueeze(1) for name, tensor in parts.items()}
         return type(self)(prompt=Prompt.empty(count, live.device), **cut)
 
-    def spread(self, x: Tensor) -> Tensor:
-        """Return what was said of each live step of `cut()`, [N, 1], in the places of the steps, [B, T]."""
+    def as_rows(self, x: Tensor) -> Tensor:
+        """Return what was said of each live step of `as_steps()`, [N, 1], in the places of the steps, [B, T]."""
         return x.new_zeros(self.mask.shape).masked_scatter(self.mask, x)
 
     def trim(self) -> Self:
@@ -210,7 +210,7 @@ class Pairs(_Tensors):
 
 
 @dataclass(frozen=True)
-class AnchoredPairs(Pairs):
+class ReferencedPairs(Pairs):
     """Pairs with what the frozen reference says of them: log-probabilities of whole episodes, [N], nats."""
 
     ref_chosen: Tensor

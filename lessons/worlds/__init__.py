@@ -13,8 +13,8 @@ from rl_core.types import Episodes, Pairs, Rollout
 
 NAMES = ("cartpole", "language")
 ALL = (*NAMES, "sums")  # with those that have no twin
-WITH_MODEL = {"language": "real"}  # worlds whose model can be chosen, and where that is done
-Gold = dict[str, float]
+WITH_MODEL = {"language": "chat_model"}  # worlds whose model can be chosen, and where that is done
+Results = dict[str, float]
 
 
 class World(Protocol):
@@ -90,7 +90,7 @@ class World(Protocol):
         """Return episodes to imitate, imperfect on purpose."""
         ...
 
-    def gold(
+    def evaluate(
         self,
         network: nn.Module,
         *,
@@ -100,7 +100,7 @@ class World(Protocol):
         best_of: int = 1,
         scorer: Scorer | None = None,
         reference: nn.Module | None = None,
-    ) -> Gold:
+    ) -> Results:
         """Return the truth about a network, on starts that no training ever sees; `quick` looks at fewer episodes.
 
         `best_of` n: of n episodes from each start, the one that the scorer likes best is looked at (the world's own
@@ -109,15 +109,17 @@ class World(Protocol):
         """
         ...
 
-    def probe(self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None) -> Gold:
+    def quick_evaluate(
+        self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None
+    ) -> Results:
         """Return as much of that truth as `solved` needs, fast enough to be asked while training."""
         ...
 
-    def solved(self, gold: Gold) -> bool:
+    def solved(self, results: Results) -> bool:
         """Return whether that truth is what the world asks for."""
         ...
 
-    def bounds(self, before: Gold, after: Gold) -> Gold:
+    def bounds(self, before: Results, after: Results) -> Results:
         """Return what any policy must pay at the least for the way from before to after."""
         ...
 
@@ -149,8 +151,8 @@ def load(name: str, *, model: str | None = None, dtype: str = "float32", lora: i
     """
     check_choice("world", name, ALL)
     if model is None or name not in WITH_MODEL:
-        return import_module(f"lessons.worlds.{name}").WORLD
-    return import_module(f"lessons.worlds.{WITH_MODEL[name]}").Real(model=model, dtype=dtype, lora=lora)
+        return import_module(f"lessons.worlds.{name}.world").WORLD
+    return import_module(f"lessons.worlds.{WITH_MODEL[name]}.world").ChatModel(model=model, dtype=dtype, lora=lora)
 
 
 def seeded(seed: int) -> torch.Generator:

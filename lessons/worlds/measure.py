@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rl_core.errors import check_between
-from rl_core.evaluate import evaluate
+from rl_core.evaluate import evaluate_actions
 from rl_core.interfaces import Scorer
 from rl_core.masked import masked_sum
 from rl_core.rollout import best_of_n, relabel
@@ -16,7 +16,7 @@ from rl_core.types import Episodes, Pairs, Rollout
 @torch.no_grad()
 def kl_per_episode(played: Rollout, reference: nn.Module) -> float:
     """Return the mean over rows of log π − log π_ref summed over the row: KL(π || π_ref) of whole episodes, nats."""
-    ref = evaluate(reference, played)
+    ref = evaluate_actions(reference, played)
     return (masked_sum(played.logprobs - ref.logprobs, played.mask) / len(played)).item()
 
 

@@ -43,12 +43,12 @@ sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the reposito
 
 import torch
 
-from lessons.figures import credit_of, drawable, loop_picture, microscope
-from lessons.notebook import COLOURS, compare, curve, excerpt, functions_used, panels, shape_of, show, table
-from lessons.ppo import LESSON, train
-from lessons.run import Run
-from lessons.tables import PPO
+from lessons.harness.run import Run
+from lessons.ppo import RECIPE, train
+from lessons.ppo import SETTINGS as PPO
 from lessons.worlds import NAMES, load
+from notebooks.figures.credit import credit_of, drawable, loop_picture, microscope
+from notebooks.figures.page import COLOURS, compare, curve, excerpt, functions_used, panels, shape_of, show, table
 from rl_core.advantages import gae
 from rl_core.algorithms.ppo import ppo
 from rl_core.evaluate import sample
@@ -229,7 +229,7 @@ excerpt(sample, "logprobs = log_softmax(logits)", "return")
 # Remembering the rest is the network's own business (its *KV cache*). The last token of the question is the first
 # observation; what stands before it is the prompt.
 #
-# So each step is a pair: *saw this, did that*. Look at the pairs of one answer. The action of one step is the
+# So each step is a pair: *saw this, did that*. Snapshot at the pairs of one answer. The action of one step is the
 # observation of the next, and the famous trap of language-model training, "shift the labels by one", cannot be fallen
 # into, for the shift *is* the pair.
 
@@ -326,7 +326,7 @@ for name, value in before.items():
 #
 # In words: what I got, plus what I now expect, minus what I expected before. $A > 0$: better than expected, do it more
 # often. $A < 0$: worse, do it less. $\gamma$ and $\lambda$ are numbers between 0 and 1: how much the later counts now.
-# What comes after the end is worth 0. The two equations, in the core (`keep(x, mask)` is `x` where the mask is True,
+# What comes after the end is worth 0. The two equations, in the core (`select(x, mask)` is `x` where the mask is True,
 # and 0 elsewhere):
 
 # %% [markdown] lang="zh"
@@ -348,10 +348,10 @@ for name, value in before.items():
 # 换成大白话：这一步拿到的，加上现在预期的，减去先前预期的。$A > 0$：比预期好，以后多做；$A < 0$：比预期差，以后少做。
 # $\gamma$ 和 $\lambda$ 是 0 到 1 之间的数，决定以后的事在眼前占多大分量。结束之后的价值是 0。
 # 这两个式子在核心代码里是这样的
-# （`keep(x, mask)` 在 mask 为 True 处取 `x`，其余处取 0）：
+# （`select(x, mask)` 在 mask 为 True 处取 `x`，其余处取 0）：
 
 # %%
-excerpt(gae, "now = keep(values", "advantages[:, t]")
+excerpt(gae, "now = select(values", "advantages[:, t]")
 
 # %% [markdown] lang="en"
 # ## The credit microscope
@@ -539,7 +539,7 @@ excerpt(train, "while run.iteration", "yield")
 ITERATIONS = {"cartpole": 25, "language": 8}
 runs, records = {}, {}
 for name in NAMES:
-    runs[name] = Run.start(LESSON, load(name), replace(PPO[name], iterations=ITERATIONS[name]), seed=0, device="cpu")
+    runs[name] = Run.start(RECIPE, load(name), replace(PPO[name], iterations=ITERATIONS[name]), seed=0, device="cpu")
     records[name] = list(train(runs[name]))
 
 figure, grid = panels(1, 2, height=2.9)
@@ -587,7 +587,7 @@ for name, world in worlds.items():
 # %%
 used = {}
 for name in NAMES:
-    run = Run.start(LESSON, load(name), replace(PPO[name], iterations=1, rows=8), seed=0, device="cpu")
+    run = Run.start(RECIPE, load(name), replace(PPO[name], iterations=1, rows=8), seed=0, device="cpu")
     used[name] = functions_used(lambda run=run: next(train(run)))
 
 print(f"in both: {len(used['cartpole'] & used['language'])} functions")
@@ -619,7 +619,7 @@ for name, other in (NAMES, NAMES[::-1]):
 ITERATIONS = {"cartpole": 25, "language": 4}
 for name, world in worlds.items():
     run = Run.start(
-        LESSON, load(name), replace(PPO[name], start="scratch", iterations=ITERATIONS[name]), seed=0, device="cpu"
+        RECIPE, load(name), replace(PPO[name], start="scratch", iterations=ITERATIONS[name]), seed=0, device="cpu"
     )
     best, seen = float("-inf"), []
     for record in train(run):

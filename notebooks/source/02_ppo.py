@@ -56,17 +56,17 @@ from IPython.display import HTML, Markdown, display
 from torch.nn.utils import parameters_to_vector
 
 from lessons import ppo as lesson
-from lessons.figures import credit_of, drawable, microscope
-from lessons.notebook import COLOURS, INK, PALE, compare, curve, excerpt, functions_used, panels, show, table
-from lessons.report.final import told
-from lessons.report.look import look
-from lessons.run import Run
-from lessons.tables import PPO
+from lessons.harness.report.snapshot import take_snapshot
+from lessons.harness.report.summary import told
+from lessons.harness.run import Run
+from lessons.ppo import SETTINGS as PPO
 from lessons.worlds import NAMES, load
 from lessons.worlds.measure import mean
+from notebooks.figures.credit import credit_of, drawable, microscope
+from notebooks.figures.page import COLOURS, INK, PALE, compare, curve, excerpt, functions_used, panels, show, table
 from rl_core.advantages import gae, kl_shaped_rewards
 from rl_core.algorithms.ppo import ppo
-from rl_core.evaluate import evaluate
+from rl_core.evaluate import evaluate_actions
 from rl_core.losses.kl import kl_k1
 from rl_core.losses.policy_gradient import policy_gradient_loss
 from rl_core.losses.ppo import clipped_surrogate
@@ -85,7 +85,7 @@ def begin(name, *, seed=SEED, update=None, **changes):
     """Return a run that has not begun: the lesson's settings of that world, some of them changed."""
     config = replace(PPO[name], **({"iterations": ITERATIONS[name]} | changes))
     config = replace(config, update=replace(config.update, **(update or {})))
-    return Run.start(lesson.LESSON, load(name), config, seed=seed, device="cpu")
+    return Run.start(lesson.RECIPE, load(name), config, seed=seed, device="cpu")
 
 
 # %% [markdown] lang="en"
@@ -109,9 +109,9 @@ def begin(name, *, seed=SEED, update=None, **changes):
 
 # %%
 fresh = {name: begin(name) for name in NAMES}
-before = {name: look(fresh[name], seed=TRUTH, quick=True) for name in NAMES}
+before = {name: take_snapshot(fresh[name], seed=TRUTH, quick=True) for name in NAMES}
 for name, run in fresh.items():
-    gold = before[name].gold
+    gold = before[name].results
     display(table([run.world.title, "before"], [[key, told(run, gold, key)] for key in gold if key != "kl"]))
 
 # %% [markdown] lang="en"
@@ -163,7 +163,7 @@ for name, run in fresh.items():
 # %%
 for name, run in fresh.items():
     batch = before[name].batch  # twelve played rows, with their advantages and old log-probabilities
-    logprobs = evaluate(run.network, batch).logprobs
+    logprobs = evaluate_actions(run.network, batch).logprobs
     plain, _ = policy_gradient_loss(logprobs, batch.advantages, batch.mask)
     surrogate = clipped_surrogate(logprobs, batch.logprobs, batch.advantages, clip=0.2)
     clipped = -masked_mean(surrogate, batch.mask)
@@ -479,7 +479,7 @@ table(["γ", "1/(1−γ)", "A of step 64, cut off", "A of step 64, read as a fal
 # 只看一个动作，它不过是 KL 的一个估计，叫作 $k_1$，完全可能是负的。$\beta$ 是价格：每奈特扣多少分。
 
 # %%
-display(excerpt(kl_shaped_rewards, first="return keep(rewards"))
+display(excerpt(kl_shaped_rewards, first="return select(rewards"))
 display(excerpt(kl_k1, first="return logprobs"))
 
 # %% [markdown] lang="en"
@@ -554,7 +554,7 @@ display(excerpt(Episodes.cut, first="live = self.mask", last="return type(self)"
 rows = []
 for name, played in first.items():
     run, update = fresh[name], PPO[name].update
-    learnt = played.episodes().cut() if run.network.memoryless else played.episodes()
+    learnt = played.episodes().as_steps() if run.network.memoryless else played.episodes()
     rows.append([
         run.world.title,
         "×".join(map(str, played.mask.shape)),
@@ -684,15 +684,15 @@ show(figure, "Return, KL, clipped share and explained variance against live step
 # 以上是训练中看到的。真实水平，要看裁判对新的起点、没见过的问题怎么说：
 
 # %%
-after = {name: look(run, seed=TRUTH, quick=True) for name, run in runs.items()}
+after = {name: take_snapshot(run, seed=TRUTH, quick=True) for name, run in runs.items()}
 for name, run in runs.items():
-    old, new = before[name].gold, after[name].gold
+    old, new = before[name].results, after[name].results
     display(
         table([run.world.title, "before", "after"], [[key, told(run, old, key), told(run, new, key)] for key in new])
     )
 for (name, quantity, when), guess in predicted.items():
     if when != "without the clip":
-        compare(f"{name}: {quantity} {when}", guess, after[name].gold[quantity])
+        compare(f"{name}: {quantity} {when}", guess, after[name].results[quantity])
 
 # %% [markdown] lang="en"
 # And the same starts, before and after. The film shows three drives before training (above) and after (below), at twice
@@ -714,7 +714,7 @@ with TemporaryDirectory() as folder:
 # ### Without the clip
 #
 # First a single update, looked at closely. From one and the same start we play one rollout, and learn from it with
-# `clip=0.2` and with `clip=None`, both in a hurry: at three times the usual learning rate. Then we ask `evaluate` once
+# `clip=0.2` and with `clip=None`, both in a hurry: at three times the usual learning rate. Then we ask `evaluate_actions` once
 # more about the same actions. Each of them now has a ratio. Where are they? (Both axes are logarithmic.)
 
 # %% [markdown] lang="zh"
@@ -723,7 +723,7 @@ with TemporaryDirectory() as folder:
 # ### 没有裁剪
 #
 # 先凑近看一次更新。从同一个起点玩出一份对局记录，分别用 `clip=0.2` 和 `clip=None` 来学，两边都赶时间：学习率是平时的三倍。
-# 然后用 `evaluate` 再问一次同样的动作。每个动作都有了一个比率，它们都落在哪里？（两条轴都是对数刻度。）
+# 然后用 `evaluate_actions` 再问一次同样的动作。每个动作都有了一个比率，它们都落在哪里？（两条轴都是对数刻度。）
 
 # %%
 FAST = {name: 3 * PPO[name].learning_rate for name in NAMES}
@@ -733,10 +733,10 @@ for name in NAMES:
         run = begin(name, learning_rate=FAST[name], update={"clip": clip})
         played = rollout(run.env, run.network, run.generator)
         with torch.no_grad():
-            old = evaluate(run.network, played.episodes()).logprobs
+            old = evaluate_actions(run.network, played.episodes()).logprobs
         ppo(run.network, run.reference, run.optimizer, played, run.config.update, run.generator)
         with torch.no_grad():
-            now = evaluate(run.network, played.episodes()).logprobs
+            now = evaluate_actions(run.network, played.episodes()).logprobs
         ratios[name, clip] = (now - old)[played.mask].exp()
 
 figure, grid = panels(1, 2, height=3.3)
@@ -788,7 +788,7 @@ TOLD = {"cartpole": ("sampled_return", "kl"), "language": ("score", "right", "po
 def train(name, **changes):
     """Return the records of a whole run, beside the truth about what came out of it."""
     run = begin(name, **changes)
-    return list(lesson.train(run)), run.world.gold(run.network, seed=TRUTH, quick=True)
+    return list(lesson.train(run)), run.world.evaluate(run.network, seed=TRUTH, quick=True)
 
 
 torn = {}
@@ -829,8 +829,8 @@ for name in NAMES:
     display(table([f"{name}: clip", "seed", *TOLD[name], "entropy, last", "largest ratio gap"], rows))
 for (name, quantity, when), guess in predicted.items():
     if when == "without the clip":
-        golds = [gold for (world, clip, _), (_, gold) in torn.items() if (world, clip) == (name, None)]
-        compare(f"{name}: {quantity} {when}", guess, mean([gold[quantity] for gold in golds]))
+        stage_results = [gold for (world, clip, _), (_, gold) in torn.items() if (world, clip) == (name, None)]
+        compare(f"{name}: {quantity} {when}", guess, mean([gold[quantity] for gold in stage_results]))
 
 # %% [markdown] lang="en"
 # **What the clip is good for.** Solid lines have it, dashed lines have not; each line is a seed. (The ratio gap is the
@@ -886,16 +886,16 @@ for name in NAMES:
     for beta in BETAS:
         for seed in AGAIN[name]:
             is_done = beta == PPO[name].update.beta and seed == SEED  # in section 7
-            found = (records[name], after[name].gold) if is_done else train(name, seed=seed, update={"beta": beta})
+            found = (records[name], after[name].results) if is_done else train(name, seed=seed, update={"beta": beta})
             priced[name, beta, seed] = found[1]
 
 figure, grid = panels(1, 2, height=3.4)
 for axes, name in zip(grid[0], NAMES, strict=True):
     worth = TOLD[name][0]
-    axes.plot(0, before[name].gold[worth], "o", ms=9, mfc="white", mec=INK, mew=1.4, clip_on=False)
+    axes.plot(0, before[name].results[worth], "o", ms=9, mfc="white", mec=INK, mew=1.4, clip_on=False)
     for (world, beta, seed), gold in priced.items():
         if world == name:
-            least = fresh[name].world.bounds(before[name].gold, gold).get("least_kl", gold["kl"])
+            least = fresh[name].world.bounds(before[name].results, gold).get("least_kl", gold["kl"])
             colour = {BETAS[0]: BAD, BETAS[1]: COLOUR[name], BETAS[2]: INK}[beta]
             label = f"β = {beta:g}" if seed == SEED else None
             axes.plot([least, gold["kl"]], [gold[worth]] * 2, color=colour, alpha=0.35, lw=4, solid_capstyle="butt")
@@ -940,7 +940,10 @@ for name in NAMES:
 # 再按正确的回答计分：礼貌 2 分，平淡 1 分，粗鲁 0 分：
 
 # %%
-scores, shares = torch.tensor([2.0, 1.0, 0.0]), [before["language"].gold[tone] for tone in ("polite", "plain", "rude")]
+scores, shares = (
+    torch.tensor([2.0, 1.0, 0.0]),
+    [before["language"].results[tone] for tone in ("polite", "plain", "rude")],
+)
 optimum = (torch.tensor(shares).log() + scores / BETAS[2]).softmax(dim=0)
 for place, tone in enumerate(("polite", "plain", "rude")):
     measured = priced["language", BETAS[2], SEED][tone]
@@ -973,7 +976,7 @@ for place, tone in enumerate(("polite", "plain", "rude")):
 # | temperature or top-k while sampling only; stale weights; KV cache in low precision | the policy that played is not the one that learns | `sampler_gap` is measured in every update and limited to `max_sampler_gap` |
 # | advantages normalised with the padding | the mean of the live steps is not 0; short answers are judged by the length of their neighbours | `normalize(x, mask)` sees live cells only |
 # | the end token left out of the mask | answers get longer and longer, and never stop | the end is an action: it is in `actions`, in `mask`, in the loss |
-# | the mask applied after `exp` | NaN from a cell that nobody looks at | `keep(x, mask)` comes before any arithmetic |
+# | the mask applied after `exp` | NaN from a cell that nobody looks at | `select(x, mask)` comes before any arithmetic |
 # | cut off taken for dead, or a budget for a window | section 3 | `terminated` is a field of its own, and `on_cut` is a choice with a name |
 # | $k_1$ in the loss | a plausible number, and no effect | section 4 |
 #
@@ -991,7 +994,7 @@ for place, tone in enumerate(("polite", "plain", "rude")):
 # | 只在采样时用温度或 top-k；权重没有同步；低精度的 KV 缓存 | 参加对局的策略不是正在学习的策略 | 每次更新都测 `sampler_gap`，超过 `max_sampler_gap` 就报错 |
 # | 把填充也算进优势的归一化 | 有效步的均值不为 0；短回答的好坏取决于同伴的长短 | `normalize(x, mask)` 只看有效的格子 |
 # | 结束符没有算进 mask | 回答越写越长，永远停不下来 | 结束也是动作：它在 `actions` 里，在 `mask` 里，也在损失里 |
-# | 先 `exp` 再用 mask | 没人看的格子里冒出 NaN | 先 `keep(x, mask)`，再做任何运算 |
+# | 先 `exp` 再用 mask | 没人看的格子里冒出 NaN | 先 `select(x, mask)`，再做任何运算 |
 # | 把截断当作倒下，或者把预算当作窗口 | 见第 3 节 | `terminated` 单独成一个字段；`on_cut` 是一个有名字的选择 |
 # | 把 $k_1$ 放进损失 | 数字像那么回事，却毫无作用 | 见第 4 节 |
 #

@@ -52,21 +52,21 @@ import torch
 from IPython.display import display
 from torch.nn.utils.rnn import pad_sequence
 
-from lessons.figures_sft import Piece, chat_picture, shown_and_done
-from lessons.notebook import COLOURS, INK, compare, curve, excerpt, functions_used, panels, shape_of, show, table
-from lessons.run import Run
-from lessons.sft import LESSON
-from lessons.tables import SFT
+from lessons.harness.run import Run
+from lessons.sft import RECIPE
+from lessons.sft import SETTINGS as SFT
 from lessons.worlds import NAMES, load
-from lessons.worlds.cartpole import drive
-from lessons.worlds.cartpole.drivers import EXPERT, MEDIOCRE, Driver
-from lessons.worlds.language import tokenizer
-from lessons.worlds.language.corpus import chats, questions
+from lessons.worlds.cartpole.demonstrations import EXPERT, MEDIOCRE, Driver
+from lessons.worlds.cartpole.play import play_episodes
+from lessons.worlds.language.demonstrations import chats, questions
 from lessons.worlds.language.play import ask
+from lessons.worlds.language.world import tokenizer
 from lessons.worlds.measure import wilson
+from notebooks.figures.page import COLOURS, INK, compare, curve, excerpt, functions_used, panels, shape_of, show, table
+from notebooks.figures.sft import Piece, chat_picture, shown_and_done
 from rl_core.adapters.language import TokenEnv, episodes_from_chat, prompts_from_chat
 from rl_core.algorithms.sft import sft
-from rl_core.evaluate import evaluate
+from rl_core.evaluate import evaluate_actions
 from rl_core.losses.policy_gradient import policy_gradient_loss
 from rl_core.losses.sft import sft_loss
 from rl_core.rollout import rollout
@@ -81,7 +81,7 @@ words, EOS = tokenizer(), tokenizer().eos_token_id
 
 def begin(name, start="reference", **changes):
     """Return a run of SFT that has not begun: the lesson's settings of that world, some of them changed."""
-    return Run.start(LESSON, worlds[name], replace(SFT[name], start=start, **changes), seed=SEED, device="cpu")
+    return Run.start(RECIPE, worlds[name], replace(SFT[name], start=start, **changes), seed=SEED, device="cpu")
 
 
 # %% [markdown] lang="en"
@@ -192,7 +192,7 @@ table(
 # $$L = -\frac{1}{\sum_t m_t} \sum_t m_t \log \pi(a_t \mid s_t)$$
 #
 # in nats per action: 0 for a policy that foresees every action with certainty, $\log 2 \approx 0.69$ for one that wavers
-# between two each time. In the core it is one line; `logprobs` comes from `evaluate`, which asks the network about all
+# between two each time. In the core it is one line; `logprobs` comes from `evaluate_actions`, which asks the network about all
 # steps of a row at once. Only the data make the difference: for pre-training every token counts, for SFT the assistant's.
 
 # %% [markdown] lang="zh"
@@ -203,11 +203,11 @@ table(
 # $$L = -\frac{1}{\sum_t m_t} \sum_t m_t \log \pi(a_t \mid s_t)$$
 #
 # 单位是奈特（nat）每动作：每个动作都料得准，损失是 0；每次都在两个动作之间拿不定主意，损失是 $\log 2 \approx 0.69$。
-# 在核心代码里它只有一行；`logprobs` 来自 `evaluate`，它一次就问完一行里的所有步。差别只在数据：预训练时每个词元都算数，SFT 时只算助手说的。
+# 在核心代码里它只有一行；`logprobs` 来自 `evaluate_actions`，它一次就问完一行里的所有步。差别只在数据：预训练时每个词元都算数，SFT 时只算助手说的。
 
 # %%
 display(excerpt(sft_loss, "loss = -masked_mean"))
-display(excerpt(evaluate, "output = network(", "chosen = logprobs"))
+display(excerpt(evaluate_actions, "output = network(", "chosen = logprobs"))
 
 # %% [markdown] lang="en"
 # (Those who have used other libraries know the mask as "labels of −100". It is the same thing, and we can hold the core
@@ -235,7 +235,7 @@ display(excerpt(evaluate, "output = network(", "chosen = logprobs"))
 # %%
 base = worlds["language"].network("base", seed=SEED, critic=False)
 output = base(chat.prompt, chat.obs)
-logprobs = evaluate(lambda prompt, obs: output, chat).logprobs
+logprobs = evaluate_actions(lambda prompt, obs: output, chat).logprobs
 loss, _ = sft_loss(logprobs, chat.mask)
 (gradient,) = torch.autograd.grad(loss, output.logits, retain_graph=True)
 
@@ -288,19 +288,19 @@ show(chat_picture(pieces), "A chat of two questions, token by token; only the an
 # 下面是两个世界共用的更新，以及外面那一层训练循环。调用一次 `sft`，就是把示范从头到尾学一遍。
 
 # %%
-display(excerpt(sft, "shown = episodes.cut()", "return mean_metrics"))
-display(excerpt(LESSON.train, "while run.iteration", "yield"))
+display(excerpt(sft, "shown = episodes.as_steps()", "return mean_metrics"))
+display(excerpt(RECIPE.train, "while run.iteration", "yield"))
 
 # %% [markdown] lang="en"
 # Both learners start with no idea of the task: the pole's has random weights, the language model is the base model. The teachers
 # are the course's own. *The driver*: pushes to the side the pole leans, blind to its speed, and 30 % of the pushes are
 # random. *The writer*: right answers, 40 % polite, 40 % plain, 20 % rude (2 % only say "I don't know"). The runs are
-# shorter than the course's own (`lessons/tables.py`), which made the policies of lessons 1 and 2.
+# shorter than the course's own (`lessons/sft.py`), which made the policies of lessons 1 and 2.
 
 # %% [markdown] lang="zh"
 # 两个学生起初都不知道要做什么：杆子那边是随机权重，语言这边是基础模型。老师就是本课程一直用的那两位。**司机**：只往杆子倾斜的那边推，不看速度，
 # 而且有 30 % 是乱推。**作者**：回答都对，40 % 礼貌，40 % 平淡，20 % 粗鲁（另有 2 % 只说“不知道”）。这里的训练比课程自己的
-# （`lessons/tables.py`）短；前两课用的策略就是那样训练出来的。
+# （`lessons/sft.py`）短；前两课用的策略就是那样训练出来的。
 
 # %%
 SHORT = {
@@ -309,11 +309,13 @@ SHORT = {
                  "update": replace(SFT["language"].update, minibatch_rows=16)},
 }  # fmt: skip
 runs = {name: begin(name, "base", **SHORT[name]) for name in NAMES}
-records = {name: list(LESSON.train(run)) for name, run in runs.items()}
+records = {name: list(RECIPE.train(run)) for name, run in runs.items()}
 
 with torch.no_grad():
     floor = {"cartpole": MEDIOCRE, "language": worlds["language"].reference()}
-    floor = {name: sft_loss(evaluate(who, shown[name]).logprobs, shown[name].mask)[0] for name, who in floor.items()}
+    floor = {
+        name: sft_loss(evaluate_actions(who, shown[name]).logprobs, shown[name].mask)[0] for name, who in floor.items()
+    }
 figure, grid = panels(1, 2, height=2.9)
 for axes, name in zip(grid[0], NAMES, strict=True):
     curve(axes, records[name], "loss", COLOUR[name])
@@ -326,7 +328,7 @@ for axes, name in zip(grid[0], NAMES, strict=True):
 grid[0, 0].set_ylabel("loss (nats per action)", fontsize=9, color=INK)
 show(figure, "The loss of SFT against the steps learnt from, falling to a floor above 0 in both worlds.")  # fmt: skip
 
-used = [functions_used(lambda name=name: next(LESSON.train(begin(name, demonstrations=8)))) for name in NAMES]
+used = [functions_used(lambda name=name: next(RECIPE.train(begin(name, demonstrations=8)))) for name in NAMES]
 print(f"{len(used[0] & used[1])} functions of the core ran in both worlds; in one only:", end=" ")
 print(", ".join(sorted(said.split(": ")[1] for said in used[0] ^ used[1])))
 
@@ -475,7 +477,7 @@ STEADY = {
 
 def driven(driver, count, seed):
     """Return whole drives of a driver, as demonstrations."""
-    return drive(driver, count, seed=seed).episodes()
+    return play_episodes(driver, count, seed=seed).episodes()
 
 
 def unwanted_done(name, one):
@@ -609,7 +611,7 @@ pulls = {}
 for name in NAMES:
     one = SHOW[name](0.2, 400, TRUTH)
     output = copies[name, 0.2](one.prompt, one.obs)
-    logprobs = evaluate(lambda prompt, obs, output=output: output, one).logprobs
+    logprobs = evaluate_actions(lambda prompt, obs, output=output: output, one).logprobs
     unwanted = UNWANTED[name](one)
     choice, did = one.mask & unwanted.any(dim=2), unwanted_done(name, one)
     ones = torch.ones_like(logprobs)
@@ -691,7 +693,7 @@ for kind, who in {"bad habit": "the mediocre driver", "noisy": "the noisy expert
 #
 # And greedy only hides what it hides. The rude answers are still in the model with all their probability, and out they come
 # as soon as one samples, or wants more than one answer. It has its price, too: it throws away the
-# *wanted* minorities as well. Look at the tones of the two greedy models:
+# *wanted* minorities as well. Snapshot at the tones of the two greedy models:
 
 # %% [markdown] lang="zh"
 # *采样*（sampled）时，每个克隆体都和老师一样糟：行驶一样短，回答一样粗鲁。*贪心*（greedy）就把两位老师区分开了。随机的毛病在任何一个状态下都不占多数，
@@ -756,7 +758,9 @@ for what, network in broken.items():
     one = play("language", network)
     gold = worlds["language"].summary(worlds["language"].answers(one))
     with torch.no_grad():
-        user, answer = (-evaluate(network, x).logprobs[x.mask].mean().item() for x in (asked, shown["language"]))
+        user, answer = (
+            -evaluate_actions(network, x).logprobs[x.mask].mean().item() for x in (asked, shown["language"])
+        )
     ended[what] = gold["eos"]
     length = one.mask.sum() / len(one)
     shares = [f"{gold[key]:.1%}" for key in ("eos", "right", "rude")]

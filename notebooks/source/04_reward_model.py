@@ -60,12 +60,12 @@ import torch
 from IPython.display import display
 
 from lessons import ppo, reward_model
-from lessons.figures import drawable
-from lessons.notebook import COLOURS, INK, PALE, compare, excerpt, functions_used, panels, show, table
-from lessons.report.final import told
-from lessons.run import Run, judged
+from lessons.harness.report.summary import told
+from lessons.harness.run import Run, judged
 from lessons.worlds import NAMES, load
 from lessons.worlds.measure import mean, swapped
+from notebooks.figures.credit import drawable
+from notebooks.figures.page import COLOURS, INK, PALE, compare, excerpt, functions_used, panels, show, table
 from rl_core.adapters.gym import MLPScorer
 from rl_core.adapters.language import TokenScorer, read_preferences
 from rl_core.advantages import gae, normalize
@@ -86,8 +86,8 @@ COLOUR = {name: COLOURS[place] for place, name in enumerate(NAMES)}
 
 def begin(name, *, seed=SEED, **changes):
     """Return a run that has not begun: the lesson's settings of that world, shortened, some of them changed."""
-    config = replace(reward_model.LESSON.settings[name], **(SHORTER[name] | changes))
-    return Run.start(reward_model.LESSON, load(name), config, seed=seed, device="cpu")
+    config = replace(reward_model.RECIPE.settings[name], **(SHORTER[name] | changes))
+    return Run.start(reward_model.RECIPE, load(name), config, seed=seed, device="cpu")
 
 
 # %% [markdown] lang="en"
@@ -246,7 +246,7 @@ table(["margin m", "P(chosen ≻ rejected)", "loss (nats)", "slope dL/dm"], rows
 # $$s = \sum_{t} r_t$$
 
 # %%
-display(excerpt(episode_scores, first="return keep(scorer.score"))
+display(excerpt(episode_scores, first="return select(scorer.score"))
 display(excerpt(MLPScorer.score, first="seen = _features", last="return keep"))
 display(excerpt(TokenScorer.score, first="tokens = torch.cat"))
 display(excerpt(TokenScorer.score, first="steps = torch.arange", last="return keep"))
@@ -343,7 +343,7 @@ grid[1, 0].set_ylabel("share of pairs\nrightly told apart", color=INK, fontsize=
 show(figure, "Loss and accuracy on the training pairs against the iteration, with right and with noisy judgments.")
 
 # %% [markdown] lang="en"
-# Look at the solid lines first; the dashed ones belong to section 7. The loss comes down from $\log 2$, and the share of pairs that are told apart rises. (A point is the
+# Snapshot at the solid lines first; the dashed ones belong to section 7. The loss comes down from $\log 2$, and the share of pairs that are told apart rises. (A point is the
 # mean over one pass on *fresh* pairs, so it is already learning while it is measured; the pole's model learns so fast that its first point
 # lies below $\log 2$.) On held-out pairs, before and after:
 
@@ -747,7 +747,7 @@ for name in NAMES:
 
 # %%
 for name in NAMES:
-    learner = Run.start(ppo.LESSON, load(name), ppo.LESSON.settings[name], seed=SEED, device="cpu")
+    learner = Run.start(ppo.RECIPE, load(name), ppo.RECIPE.settings[name], seed=SEED, device="cpu")
     played = relabel(rollout(learner.env, learner.network, learner.generator), runs[name, 0.0].scorer)
     update, advantages = learner.config.update, []
     for constant in (0.0, -2.0):
@@ -797,11 +797,11 @@ for seed in SEEDS:
 
 drivers, histories = {}, {}
 for (said, seed), scorer in judges.items():
-    config = replace(ppo.LESSON.settings["cartpole"], iterations=UPDATES)
-    learner = Run.start(ppo.LESSON, pole, config, seed=seed, device="cpu")
+    config = replace(ppo.RECIPE.settings["cartpole"], iterations=UPDATES)
+    learner = Run.start(ppo.RECIPE, pole, config, seed=seed, device="cpu")
     learner.scorer = scorer.requires_grad_(False)
-    histories[said, seed] = list(ppo.LESSON.train(learner))
-    drivers[said, seed] = pole.gold(learner.network, seed=TRUTH, quick=True)
+    histories[said, seed] = list(ppo.RECIPE.train(learner))
+    drivers[said, seed] = pole.evaluate(learner.network, seed=TRUTH, quick=True)
 
 # %%
 figure, grid = panels(1, 2, height=3.2)
@@ -866,7 +866,7 @@ compare(said, predicted[said], mean([gold["sampled_return"] for (judge, _), gold
 # As taught by clips, without our hand in it, the constant came out as the rows "clips" say: positive, with every seed, and the drivers balance. But no judgment has asked for that, and none
 # would have objected to the opposite. It is a habit of this network and its initialisation, and habits are no judgments.
 #
-# **The cure is in the data.** Look at "drives judged right": the model with the negative constant fails there almost everywhere, so one kind of pairs with unequal lengths is enough to find it out, and to
+# **The cure is in the data.** Snapshot at "drives judged right": the model with the negative constant fails there almost everywhere, so one kind of pairs with unequal lengths is enough to find it out, and to
 # learn it away. The rows "all pairs" (one model, three seeds of PPO) have the constant that the drives taught, and their drivers stand, without ever having seen the world's reward.
 #
 # For texts the score stands once, on the last token, and the trap is closed by construction. It opens again with anything that is paid per token.
@@ -936,7 +936,7 @@ print(f"one of the world's own pairs, as it writes it:\n{written}")
 #
 # <details><summary>2. A reward model is right on 95 % of pairs of drives. Has it understood balancing?</summary>
 #
-# Not necessarily: counting the steps is right on all of them, and knows nothing of poles. Look at a kind of pairs in which the shortcut is worth nothing, such as clips.
+# Not necessarily: counting the steps is right on all of them, and knows nothing of poles. Snapshot at a kind of pairs in which the shortcut is worth nothing, such as clips.
 # </details>
 #
 # <details><summary>3. A third of the judgments are wrong, at random. What is the most that a model can get right of such judgments, and can it be right about more of the truth?</summary>

@@ -52,13 +52,14 @@ from IPython.display import display
 from matplotlib.ticker import MaxNLocator
 
 from lessons import ppo, reward_model, rlhf, sft
-from lessons.figures import credit_of, drawable, microscope
-from lessons.figures_rlhf import three_steps
-from lessons.notebook import COLOURS, INK, compare, excerpt, functions_used, panels, show, table
-from lessons.run import Run
-from lessons.tables import PPO, RLHF
+from lessons.harness.run import Run
+from lessons.ppo import SETTINGS as PPO
+from lessons.rlhf import SETTINGS as RLHF
 from lessons.worlds import NAMES, load
 from lessons.worlds.measure import kl_per_episode
+from notebooks.figures.credit import credit_of, drawable, microscope
+from notebooks.figures.page import COLOURS, INK, compare, excerpt, functions_used, panels, show, table
+from notebooks.figures.rlhf import three_steps
 from rl_core.advantages import kl_shaped_rewards
 from rl_core.algorithms.reward_model import episode_scores, typical_reward
 from rl_core.losses.reward_model import bradley_terry_loss
@@ -166,11 +167,11 @@ excerpt(rlhf.Stages.enter, "clone, taste =", "self.now = ")
 
 # %%
 display(excerpt(sft_loss, "loss = -masked_mean", "return"))
-shown = Run.start(sft.LESSON, worlds["cartpole"], RLHF["cartpole"].sft, seed=SEED, device="cpu")
+shown = Run.start(sft.RECIPE, worlds["cartpole"], RLHF["cartpole"].sft, seed=SEED, device="cpu")
 began = process_time()
 records = list(sft.train(shown))
 spent = {("sft", "cartpole"): process_time() - began}  # seconds of one CPU core
-shown.keep(Path(place("cartpole", "sft")))
+shown.export(Path(place("cartpole", "sft")))
 clone = {"cartpole": place("cartpole", "sft"), "language": "reference"}  # the language model's comes with the course
 print(f"cartpole: {records[0]['loss']:.3f} -> {records[-1]['loss']:.3f} nats per push")
 
@@ -189,7 +190,7 @@ print(f"cartpole: {records[0]['loss']:.3f} -> {records[-1]['loss']:.3f} nats per
 truth = {name: {} for name in NAMES}
 for name, world in worlds.items():
     for stage, start in (("base", "base"), ("SFT", clone[name])):
-        truth[name][stage] = world.gold(world.network(start, seed=SEED), seed=TRUTH, quick=True)
+        truth[name][stage] = world.evaluate(world.network(start, seed=SEED), seed=TRUTH, quick=True)
     rows = [[key, *(f"{gold[key]:.2f}" for gold in truth[name].values())] for key in TOLD[name]]
     display(table([world.title, *truth[name]], rows))
 
@@ -254,13 +255,13 @@ PASSES = {"cartpole": 20, "language": 4}
 taught, taste = {}, {}
 for name, world in worlds.items():
     config = replace(RLHF[name].reward_model, start=clone[name], iterations=PASSES[name])
-    run = Run.start(reward_model.LESSON, world, config, seed=SEED, device="cpu")
+    run = Run.start(reward_model.RECIPE, world, config, seed=SEED, device="cpu")
     unseen = Pairs.joined(list(world.preferences(run.network, 64, seed=TRUTH, held_out=True).values()))
     began = process_time()
     taught[name] = [record | {"size": typical_reward(run.scorer, unseen)} for record in reward_model.train(run)]
     spent["reward_model", name] = process_time() - began
-    run.keep(Path(place(name, "reward_model")))
-    truth[name]["reward model"], taste[name] = run.truth(seed=TRUTH, quick=True), run
+    run.export(Path(place(name, "reward_model")))
+    truth[name]["reward model"], taste[name] = run.evaluate(seed=TRUTH, quick=True), run
 
 # %%
 figure, grid = panels(1, 3, width=9.6, height=2.9)
@@ -351,7 +352,7 @@ show(figure, "Left: the pole's learnt reward over lean and turning speed. Right:
 #
 # ### A unit for the reward
 #
-# Look once more at the third panel above. The pairs say who wins, never by how much. To be surer of what it knows, the model
+# Snapshot once more at the third panel above. The pairs say who wins, never by how much. To be surer of what it knows, the model
 # can only make its scores larger, so **their size grows with training**: it tells how long we trained, not how good anything is. In step 3 the score is weighed
 # against something that *has* a unit, nats of KL. With a reward whose unit is an accident, the price $\beta$ would mean another
 # thing in each run. So the last pass ends with a division: afterwards a typical reward is 1, about as large as the
@@ -402,7 +403,7 @@ for name, rows in taught.items():
 
 # %%
 display(excerpt(relabel, "rewards = torch.zeros_like", "return replace"))
-display(excerpt(kl_shaped_rewards, "return keep(rewards"))
+display(excerpt(kl_shaped_rewards, "return select(rewards"))
 display(excerpt(ppo.train, "while run.iteration", "yield"))
 
 # %% [markdown] lang="en"
@@ -427,7 +428,7 @@ TURNS = {"cartpole": 50, "language": 22}
 runs = {}
 for name, world in worlds.items():
     config = replace(RLHF[name].ppo, start=clone[name], scorer=place(name, "reward_model"), iterations=TURNS[name])
-    runs[name] = run = Run.start(ppo.LESSON, world, config, seed=SEED, device="cpu")
+    runs[name] = run = Run.start(ppo.RECIPE, world, config, seed=SEED, device="cpu")
     played = rollout(world.examples(16, seed=SEED), run.network, torch.Generator().manual_seed(SEED))
     blind = replace(played, rewards=torch.full_like(played.rewards, torch.nan))
     same = torch.equal(relabel(played, run.scorer).rewards, relabel(blind, run.scorer).rewards)
@@ -499,7 +500,7 @@ for name, run in runs.items():
             caught[name] = relabel(rollout(env, run.network, generator), run.scorer)
         looked += process_time() - paused
     spent["ppo", name] = process_time() - began - looked
-    truth[name]["PPO"] = run.truth(seed=TRUTH, quick=True)
+    truth[name]["PPO"] = run.evaluate(seed=TRUTH, quick=True)
 
 # %%
 figure, grid = panels(2, 2, height=4.6, sharex="col", height_ratios=[2, 1])
@@ -574,13 +575,13 @@ for kind, (schedule, beta) in KINDS.items():
         config = replace(RLHF["cartpole"].ppo, start=clone["cartpole"], scorer=place("cartpole", "reward_model"))
         config = replace(config, iterations=LONG, learning_rate=PPO["cartpole"].learning_rate, schedule=schedule)
         config = replace(config, update=replace(config.update, beta=beta))
-        run = Run.start(ppo.LESSON, worlds["cartpole"], config, seed=seed, device="cpu")
+        run = Run.start(ppo.RECIPE, worlds["cartpole"], config, seed=seed, device="cpu")
         lasted[kind, seed] = [
-            run.world.probe(run.network, seed=TRUTH)["sampled_return"]
+            run.world.quick_evaluate(run.network, seed=TRUTH)["sampled_return"]
             for _ in ppo.train(run)
             if run.iteration % LOOK == 0
         ]
-        walked[kind, seed] = run.truth(seed=TRUTH, quick=True)["kl"]
+        walked[kind, seed] = run.evaluate(seed=TRUTH, quick=True)["kl"]
 
 # %%
 figure, grid = panels(2, 2, height=4.4, sharex=True, sharey=True)
@@ -697,7 +698,7 @@ for step, (lesson, less) in SMALL.items():
     for name, world in worlds.items():
         links = {"scorer": place(name, "reward_model")} if step == "ppo" else {}
         config = replace(getattr(RLHF[name], step), start=clone[name], iterations=2, **less, **links)
-        small = Run.start(lesson.LESSON, world, config, seed=SEED, device="cpu")
+        small = Run.start(lesson.RECIPE, world, config, seed=SEED, device="cpu")
         used[name] = functions_used(lambda lesson=lesson, small=small: next(lesson.train(small)))
     shared = used["cartpole"] & used["language"]
     only = [", ".join(said.split(": ")[1] for said in sorted(used[name] - shared)) or "none" for name in NAMES]
@@ -763,13 +764,13 @@ table(["step", *(world.title for world in worlds.values()), "networks", "of them
 WEAK = {"cartpole": {"kinds": ("clips",), "iterations": 10}, "language": {"starts": 256, "iterations": 2, "noise": 0.2}}
 for name, world in worlds.items():
     config = replace(RLHF[name].reward_model, start=clone[name], **WEAK[name])
-    run = Run.start(reward_model.LESSON, world, config, seed=SEED, device="cpu")
+    run = Run.start(reward_model.RECIPE, world, config, seed=SEED, device="cpu")
     pairs = sum(record["pairs"] for record in reward_model.train(run))
-    said = {f"{name}, {pairs:.0f} pairs": run.truth(seed=TRUTH, quick=True)}
+    said = {f"{name}, {pairs:.0f} pairs": run.evaluate(seed=TRUTH, quick=True)}
     if name == "cartpole":
         run.scorer.reward[-1].bias.data.sub_(2.0)
-        said["the same, 2 less per step"] = run.truth(seed=TRUTH, quick=True)
-    run.keep(Path(place(name, "weak")))
+        said["the same, 2 less per step"] = run.evaluate(seed=TRUTH, quick=True)
+    run.export(Path(place(name, "weak")))
     for what, gold in said.items():
         kinds = [f"{key.removeprefix('accuracy_')} {gold[key]:.1%}" for key in gold if key.startswith("accuracy_")]
         print(f"{what:<28} told apart: {', '.join(kinds)}")
@@ -791,12 +792,12 @@ for name, world in worlds.items():
     for beta in PRICES[name]:
         config = replace(RLHF[name].ppo, start=clone[name], scorer=place(name, "weak"), iterations=LESS[name])
         config = replace(config, update=replace(config.update, beta=beta))
-        run = Run.start(ppo.LESSON, world, config, seed=SEED, device="cpu")
+        run = Run.start(ppo.RECIPE, world, config, seed=SEED, device="cpu")
         points = [(0, *seen_twice(run))]
         for _ in ppo.train(run):
             if run.iteration % 2 == 0:
                 points.append((run.iteration, *seen_twice(run)))
-        broken[name, beta], ends[name, beta] = points, run.truth(seed=TRUTH, quick=True)
+        broken[name, beta], ends[name, beta] = points, run.evaluate(seed=TRUTH, quick=True)
         hacked[beta] = run.network  # in the end the language model's
 
 # %%
@@ -821,10 +822,10 @@ show(
 )
 
 for name in NAMES:
-    golds = {"clone": truth[name]["SFT"]} | {f"β = {beta:g}": ends[name, beta] for beta in PRICES[name]}
-    rows = [[key, *(f"{gold[key]:.2f}" for gold in golds.values())] for key in TOLD[name]]
+    stage_results = {"clone": truth[name]["SFT"]} | {f"β = {beta:g}": ends[name, beta] for beta in PRICES[name]}
+    rows = [[key, *(f"{gold[key]:.2f}" for gold in stage_results.values())] for key in TOLD[name]]
     kl = [f"{ends[name, beta]['kl']:.1f}" for beta in PRICES[name]]
-    display(table([f"{worlds[name].title}, bad reward", *golds], [*rows, ["KL to the clone (nats)", "0", *kl]]))
+    display(table([f"{worlds[name].title}, bad reward", *stage_results], [*rows, ["KL to the clone (nats)", "0", *kl]]))
 for name in NAMES:
     guess = predicted["truth after PPO on a bad reward"][name]
     compare(f"{name}: truth after PPO on a bad reward", guess, ends[name, 0.0][worlds[name].headline])
@@ -919,7 +920,7 @@ table(["question", *told], [list(line) for line in zip(questions, *said, strict=
 #
 # <details><summary>4. The learnt reward still rises. Is that a reason to train on?</summary>
 #
-# No. It rises in good runs and in bad ones. Look at something that PPO is not paid for: the truth where there is one, people where there is none, and the KL as a warning.
+# No. It rises in good runs and in bad ones. Snapshot at something that PPO is not paid for: the truth where there is one, people where there is none, and the KL as a warning.
 # </details>
 
 # %% [markdown] lang="zh"

@@ -60,15 +60,16 @@ from IPython.display import display
 
 from lessons import dpo as lesson
 from lessons import ppo as other_lesson
-from lessons.figures import Credit, drawable, microscope
-from lessons.notebook import COLOURS, INK, compare, excerpt, panels, show, table
-from lessons.pairs import pairs_of_turn
-from lessons.run import Run
-from lessons.tables import DPO, PPO
+from lessons.dpo import SETTINGS as DPO
+from lessons.harness.pairs import pairs_of_turn
+from lessons.harness.run import Run
+from lessons.ppo import SETTINGS as PPO
 from lessons.worlds import NAMES, load
 from lessons.worlds.measure import swapped, wilson
-from rl_core.algorithms.dpo import anchored, dpo, episode_logprobs, implicit_accuracy
-from rl_core.evaluate import evaluate
+from notebooks.figures.credit import Credit, drawable, microscope
+from notebooks.figures.page import COLOURS, INK, compare, excerpt, panels, show, table
+from rl_core.algorithms.dpo import dpo, episode_logprobs, implicit_accuracy, with_reference
+from rl_core.evaluate import evaluate_actions
 from rl_core.losses import dpo as losses
 from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
 from rl_core.types import Pairs
@@ -84,7 +85,7 @@ def begin(name, *, update=None, **changes):
     """Return a run of DPO that has not begun: the lesson's settings of that world, some of them changed."""
     config = replace(DPO[name], **changes)
     config = replace(config, update=replace(config.update, **(update or {})))
-    return Run.start(lesson.LESSON, worlds[name], config, seed=SEED, device="cpu")
+    return Run.start(lesson.RECIPE, worlds[name], config, seed=SEED, device="cpu")
 
 
 # %% [markdown] lang="en"
@@ -288,7 +289,7 @@ print(f"β = 0.5: log π of the chosen answer, mean over all judgments: {moved:+
 # So the first claim is not a metaphor: **where preferences are plentiful and true, the policy is the reward model**, up to a
 # constant.
 #
-# Look at the last line as well. The optimum is reached, nothing went wrong, and yet the answers that were *chosen* have
+# Snapshot at the last line as well. The optimum is reached, nothing went wrong, and yet the answers that were *chosen* have
 # become less likely on average. For "chosen" is said of a pair. A curt answer is chosen whenever the other one is
 # rude; against the polite one it loses. Probabilities add up to 1, so it has to give some away. Keep this in mind for section 5.
 #
@@ -340,7 +341,7 @@ display(excerpt(episode_logprobs, "return evaluate"))
 
 # %%
 display(excerpt(dpo, "known = pairs if", "return mean_metrics"))
-display(excerpt(anchored, "for start in range", "return AnchoredPairs"))
+display(excerpt(with_reference, "for start in range", "return ReferencedPairs"))
 
 # %% [markdown] lang="en"
 # See what is *not* there: no `env`, no `rollout`, no `gae`, no critic. The reference is needed for one number per episode.
@@ -366,10 +367,10 @@ for name, world in worlds.items():
     run, clock = begin(name, **SIZE[name]), [process_time()]
     pairs = pairs_of_turn(run, run.reference)
     clock.append(process_time())
-    data[name] = anchored(run.reference, pairs)
+    data[name] = with_reference(run.reference, pairs)
     clock.append(process_time())
     kinds = world.preferences(run.reference, 150, seed=TRUTH, held_out=True)
-    held[name] = anchored(run.reference, Pairs.joined([kinds[kind] for kind in run.config.kinds or kinds]))
+    held[name] = with_reference(run.reference, Pairs.joined([kinds[kind] for kind in run.config.kinds or kinds]))
     steps = [side.mask.sum(dim=1).float().mean() for side in (pairs.chosen, pairs.rejected)]
     print(f"{world.title}: {len(pairs)} pairs to learn from, {len(held[name])} held out")
     print(f"  mean length: chosen {steps[0]:.1f} {world.step_name}s, rejected {steps[1]:.1f}")
@@ -401,7 +402,7 @@ for name, beta in [(one, beta) for one in NAMES for beta in BETAS[one]]:
             dpo(run.network, run.reference, run.optimizer, data[name], run.config.update, run.generator)
             run.schedule.step()
         if number in (0, 1, run.config.passes // 3, 2 * run.config.passes // 3, run.config.passes):
-            now, start = anchored(run.network, held[name]), held[name]
+            now, start = with_reference(run.network, held[name]), held[name]
             says = (now.ref_chosen, now.ref_rejected, start.ref_chosen, start.ref_rejected)
             rows.append(dpo_loss(*says, beta=beta)[1] | {"passes": number})
     studies[name, beta], trained[name, beta] = rows, run
@@ -485,7 +486,8 @@ for name, world in worlds.items():
     sides = {"rejected": pairs.rejected, "chosen": pairs.chosen}
     with torch.no_grad():
         rewards = {
-            said: run.config.update.beta * (evaluate(run.network, one).logprobs - evaluate(run.reference, one).logprobs)
+            said: run.config.update.beta
+            * (evaluate_actions(run.network, one).logprobs - evaluate_actions(run.reference, one).logprobs)
             for said, one in sides.items()
         }
     margins = rewards["chosen"].sum(dim=1) - rewards["rejected"].sum(dim=1)
@@ -507,7 +509,7 @@ for said, found in credits.items():
 # %% [markdown] lang="en"
 # Each line has its own colours, red below 0 and green above. The language model has put its reward where the tone is: on the few tokens by
 # which one answer differs in manners from the other. (That may be EOS: the answer stops, where a polite one would go on.) The facts are nearly white, for there the policy has
-# not moved. The pole's credit is spread over many pushes. Look for the red ones in the rejected drive: ▶ while the pole leans to the left (a negative angle) makes it lean more, since
+# not moved. The pole's credit is spread over many pushes. Snapshot for the red ones in the rejected drive: ▶ while the pole leans to the left (a negative angle) makes it lean more, since
 # the cart must be driven *under* a falling pole. Nobody has said so; the policy found it by comparing lengths.
 #
 # Do not ask too much of it, though. Only the *sum* was trained; how it is divided among the steps was up to the network. Compare lesson 1, where a
@@ -570,10 +572,10 @@ for name, world in worlds.items():
                 next(training)
                 spent += process_time() - began
             if number % (run.config.iterations // 4) == 0:
-                mean_return = world.probe(run.network, seed=TRUTH)[world.headline]
+                mean_return = world.quick_evaluate(run.network, seed=TRUTH)[world.headline]
                 points.append((number, mean_return, implicit_accuracy(run.network, held[name])))
         curves[name, writer], seconds[name, writer] = points, spent
-        results[name, writer] = run, run.truth(seed=TRUTH, quick=True)
+        results[name, writer] = run, run.evaluate(seed=TRUTH, quick=True)
 
 figure, grid = panels(2, 2, height=4.6, sharex="col")
 for column, name in enumerate(NAMES):
@@ -606,7 +608,7 @@ for name, world in worlds.items():
         kinds = world.preferences(run.network, 100, seed=TRUTH, held_out=True)
         own = Pairs.joined([kinds[kind] for kind in run.config.kinds or kinds])
         on_own = (
-            f"{implicit_accuracy(run.network, anchored(run.reference, own)):.2f} of {len(own)}"
+            f"{implicit_accuracy(run.network, with_reference(run.reference, own)):.2f} of {len(own)}"
             if len(own)
             else "no pairs left"
         )
@@ -624,7 +626,7 @@ for writer, guess in predicted["return"].items():
 # **Upper row: fresh rounds win, in both worlds.** The mediocre driver's pairs are about how to fall a little later. They help up to a point; then what matters are states that
 # such drives never reach, and about which those pairs are silent.
 #
-# **Lower row: the better classifier is not the better policy.** Look at the language model that learns from the reference's pairs. At telling these apart it becomes
+# **Lower row: the better classifier is not the better policy.** Snapshot at the language model that learns from the reference's pairs. At telling these apart it becomes
 # better and better, and as a writer it goes to pieces: see the share of right answers, and the KL. This is the warning of section 5 come true. On the answers of the data
 # it does as told: the rejected ones sink, the chosen ones sink less. The probability that they lose goes to texts that *nobody ever showed it*, and about
 # which no pair has a say. On its own answers, accordingly, its implicit reward is worse than a coin: it puts hardly any pair the right way round. It takes what it overrates for good, and writes just that.
@@ -670,15 +672,15 @@ for writer, guess in predicted["return"].items():
 PPO_TURNS = {"cartpole": PPO["cartpole"].iterations, "language": 16}
 for name, world in worlds.items():
     config = replace(PPO[name], iterations=PPO_TURNS[name])
-    run, began = Run.start(other_lesson.LESSON, world, config, seed=SEED, device="cpu"), process_time()
+    run, began = Run.start(other_lesson.RECIPE, world, config, seed=SEED, device="cpu"), process_time()
     for _ in other_lesson.train(run):
         pass
     seconds[name, "ppo"] = process_time() - began
-    results[name, "ppo"] = run, run.truth(seed=TRUTH, quick=True)
+    results[name, "ppo"] = run, run.evaluate(seed=TRUTH, quick=True)
 
 KINDS = {"reference": "DPO, pairs by the reference", "policy": "DPO, pairs by the policy", "ppo": "PPO, true reward"}
 for name, world in worlds.items():
-    start = world.gold(world.reference(), seed=TRUTH, quick=True)
+    start = world.evaluate(world.reference(), seed=TRUTH, quick=True)
     rows = [["start", "", "", "", "", "", *(f"{start[key]:.2f}" for key in TOLD[name])]]
     for kind, said in KINDS.items():
         run, gold = results[name, kind]
@@ -702,7 +704,7 @@ for name, world in worlds.items():
 # - **Faster? It depends on what is dear.** DPO reads both episodes of every pair, in as many passes as it takes. For a pole, playing costs next to nothing,
 #   and PPO, with a reward at every step, is done sooner. For the language model, DPO's run was the shorter one. In large models sampling and the extra networks weigh more still, but a table
 #   of two toy worlds decides nothing about that.
-# - **As good? Look at the columns: with fresh pairs, DPO and PPO end far from where they started.** Where one scores more, look at its KL before calling it the better one. And this is one seed, small models, a judge that is a program, and PPO with another kind of information.
+# - **As good? Snapshot at the columns: with fresh pairs, DPO and PPO end far from where they started.** Where one scores more, look at its KL before calling it the better one. And this is one seed, small models, a judge that is a program, and PPO with another kind of information.
 #   That DPO "matches or beats" PPO was reported for particular tasks in the paper. It is not what has been measured here. Which is better at
 #   equal KL and on equal budgets takes several seeds and curves of score against KL.
 
@@ -766,7 +768,7 @@ for name in NAMES:
     rows = []
     for beta in sorted(BETAS[name]):
         last, run = studies[name, beta][-1], trained[name, beta]
-        gold = run.truth(seed=TRUTH, quick=True)
+        gold = run.evaluate(seed=TRUTH, quick=True)
         moved = [last[key] / beta for key in ("chosen_reward", "rejected_reward")]
         truth = [f"{gold[key]:.2f}" for key in TOLD[name]]
         rows.append([f"{beta:g}", *(f"{x:+.1f}" for x in moved), f"{last['accuracy']:.2f}", *truth])
@@ -846,11 +848,11 @@ for name, world in worlds.items():
     found = {"DPO, right labels": (studies[name, BETAS[name][0]][-1], None)}
     for said, update in VARIANTS.items():
         run = begin(name, iterations=1, update=update, **SIZE[name])
-        known, start = anchored(run.reference, noisy), held[name]
+        known, start = with_reference(run.reference, noisy), held[name]
         for _ in range(run.config.passes):
             metrics = dpo(run.network, run.reference, run.optimizer, known, run.config.update, run.generator)
             run.schedule.step()
-        now = anchored(run.network, start)
+        now = with_reference(run.network, start)
         says = (now.ref_chosen, now.ref_rejected, start.ref_chosen, start.ref_rejected)
         found[f"{said}, 20 % swapped"] = dpo_loss(*says, beta=run.config.update.beta)[1], metrics["accuracy"]
     rows = []

@@ -60,15 +60,15 @@ from benchmarks.table import LEARNING
 from lessons import grpo as lesson
 from lessons import ppo as with_critic
 from lessons import reinforce as relative
-from lessons.figures import drawable
-from lessons.figures_groups import Group, forks, group_bars
-from lessons.notebook import COLOURS, INK, PALE, compare, curve, excerpt, panels, show, table
-from lessons.report.final import told
-from lessons.run import Run
+from lessons.harness.report.summary import told
+from lessons.harness.run import Run
 from lessons.worlds import NAMES, load
+from notebooks.figures.credit import drawable
+from notebooks.figures.groups import Group, forks, group_bars
+from notebooks.figures.page import COLOURS, INK, PALE, compare, curve, excerpt, panels, show, table
 from rl_core.advantages import group_advantages, leave_one_out_advantages, on_every_step
 from rl_core.algorithms.grpo import grpo
-from rl_core.evaluate import evaluate
+from rl_core.evaluate import evaluate_actions
 from rl_core.losses.grpo import grpo_loss, mean_of_episodes
 from rl_core.losses.kl import kl_k1, kl_k2, kl_k3
 from rl_core.losses.policy_gradient import policy_gradient_loss
@@ -141,7 +141,7 @@ predicted = {
 # %%
 rows, held = [], {}
 for name in NAMES:
-    for kind in (with_critic.LESSON, lesson.LESSON):
+    for kind in (with_critic.RECIPE, lesson.RECIPE):
         run = begin(kind, name, iterations=1, rows=16)
         next(kind.train(run))
         learnt = list(run.network.parameters())
@@ -213,13 +213,13 @@ print(f"a policy of {BILLION} billion weights: a critic beside it takes {BILLION
 excerpt(group_advantages, first="size = counts.sum", last="return torch.where")
 
 # %% [markdown] lang="en"
-# (`counts` leaves out episodes that must not be learnt from, and `keep(x, mask)` is `x` where the mask is True and 0
+# (`counts` leaves out episodes that must not be learnt from, and `select(x, mask)` is `x` where the mask is True and 0
 # elsewhere. The standard deviation is that of a sample: it divides by $G - 1$.)
 #
 # Some groups of four that you can check with a pencil; each line is a group:
 
 # %% [markdown] lang="zh"
-# （`counts` 用来排除不该拿来学习的回合；`keep(x, mask)` 在 mask 为 True 处取 `x`，其余处取 0。标准差是样本标准差，除以 $G - 1$。）
+# （`counts` 用来排除不该拿来学习的回合；`select(x, mask)` 在 mask 为 True 处取 `x`，其余处取 0。标准差是样本标准差，除以 $G - 1$。）
 #
 # 下面几个四人小组可以用铅笔验算，每行是一组：
 
@@ -262,7 +262,7 @@ table(["returns of the group", "advantages, scale=True", "advantages, scale=Fals
 # %%
 groups = {}
 for name in NAMES:
-    run = begin(lesson.LESSON, name, rows=128, seed=TRUTH)
+    run = begin(lesson.RECIPE, name, rows=128, seed=TRUTH)
     played = rollout(run.env, run.network, run.generator)
     returns = played.rewards.sum(dim=1)
     words = [run.world.words(played, row) for row in range(len(played))]
@@ -311,7 +311,7 @@ table(["", "answer", "return", "advantage"], list(map(list, zip(*columns, strict
 # 方框的颜色是经过它的所有回合的优势之和，红色小于 0，绿色大于 0；在每个岔口，写出了具体的和。第三棵树是一道写出步骤的算式，第 8 节会细讲。
 
 # %%
-run = begin(lesson.LESSON, "sums", rows=256, seed=TRUTH)
+run = begin(lesson.RECIPE, "sums", rows=256, seed=TRUTH)
 played_sums = {"before": rollout(run.env, run.network, run.generator)}
 returns = played_sums["before"].rewards.sum(dim=1)
 words = [run.world.words(played_sums["before"], row) for row in range(256)]
@@ -535,9 +535,9 @@ excerpt(grpo, first="live = live_rows", last="advantages = group")
 # %%
 display(excerpt(leave_one_out_advantages, first="others = counts", last="return keep"))
 for name in NAMES:
-    run = begin(lesson.LESSON, name, rows=32)
+    run = begin(lesson.RECIPE, name, rows=32)
     played = rollout(run.env, run.network, run.generator)
-    logprobs, returns = evaluate(run.network, played.episodes()).logprobs, played.rewards.sum(dim=1)
+    logprobs, returns = evaluate_actions(run.network, played.episodes()).logprobs, played.rewards.sum(dim=1)
     old, weights = logprobs.detach(), list(run.network.parameters())
     others = on_every_step(leave_one_out_advantages(returns, G) * (G - 1) / G, played.mask)
     group = on_every_step(group_advantages(returns, G, scale=False), played.mask)
@@ -565,11 +565,11 @@ for name in NAMES:
 
 # %%
 display(excerpt(lesson.train, first="while run.iteration", last="yield"))
-runs = {name: begin(lesson.LESSON, name) for name in NAMES}
-before = {name: run.truth(seed=TRUTH, quick=True) for name, run in runs.items()}
-chosen = {name: run.world.gold(run.network, seed=TRUTH, quick=True, best_of=G) for name, run in runs.items()}
+runs = {name: begin(lesson.RECIPE, name) for name in NAMES}
+before = {name: run.evaluate(seed=TRUTH, quick=True) for name, run in runs.items()}
+chosen = {name: run.world.evaluate(run.network, seed=TRUTH, quick=True, best_of=G) for name, run in runs.items()}
 records = {name: list(lesson.train(run)) for name, run in runs.items()}
-after = {name: run.truth(seed=TRUTH, quick=True) for name, run in runs.items()}
+after = {name: run.evaluate(seed=TRUTH, quick=True) for name, run in runs.items()}
 
 QUANTITIES = {
     "return": "return\n(last 100 episodes)",
@@ -609,16 +609,16 @@ show(figure, "Return, KL and entropy against live steps while GRPO learns, in bo
 
 # %%
 for name, run in runs.items():
-    golds = (before[name], chosen[name], after[name])
+    stage_results = (before[name], chosen[name], after[name])
     keys = [key for key in after[name] if key not in ("episodes", "answers", "length")]
-    lines = [[key, *(told(run, gold, key) for gold in golds)] for key in keys]
+    lines = [[key, *(told(run, gold, key) for gold in stage_results)] for key in keys]
     display(table([run.world.title, "before", "best of 8, untrained", "after GRPO"], lines))
 compare("language: rude after GRPO", predicted["language: rude after GRPO"], after["language"]["rude"])
 compare("language: rude, best of 8", predicted["language: rude, best of 8"], chosen["language"]["rude"])
 
-ppo_run = begin(with_critic.LESSON, "cartpole")
+ppo_run = begin(with_critic.RECIPE, "cartpole")
 history = {"PPO": list(with_critic.train(ppo_run)), "GRPO": records["cartpole"]}
-found = {"PPO": ppo_run.truth(seed=TRUTH, quick=True), "GRPO": after["cartpole"]}
+found = {"PPO": ppo_run.evaluate(seed=TRUTH, quick=True), "GRPO": after["cartpole"]}
 for said, gold in found.items():
     print(
         f"{said:<5} pole stands {gold['sampled_return']:.0f} steps, having played {history[said][-1]['steps']:,} steps"
@@ -672,14 +672,14 @@ for name in NAMES:
 # 奖励：最后那个数完全正确得 1 分，否则 0 分。**步骤对不对，它根本不看。** 还是同一个 `train`，同一个 `grpo`：
 
 # %%
-from lessons.worlds.sums.verdict import judge_sum
+from lessons.worlds.sums.judge import judge_sum
 
 display(excerpt(judge_sum, first="right = ended and", last="return"))
-run = begin(lesson.LESSON, "sums")
-before["sums"] = run.truth(seed=TRUTH, quick=True)
+run = begin(lesson.RECIPE, "sums")
+before["sums"] = run.evaluate(seed=TRUTH, quick=True)
 shown = {"before": rollout(run.world.examples(8, seed=TRUTH), run.network, torch.Generator().manual_seed(0))}
 records["sums"] = list(lesson.train(run))
-after["sums"] = run.truth(seed=TRUTH, quick=True)
+after["sums"] = run.evaluate(seed=TRUTH, quick=True)
 shown["after"] = rollout(run.world.examples(8, seed=TRUTH), run.network, torch.Generator().manual_seed(0))
 
 keys = ("right", "pass_at_8", "steps", "eos", "kl")
@@ -792,7 +792,7 @@ compare(question, predicted[question], silent["after"][-1])
 SIZE = 10  # of what is added, in standard deviations of the returns
 rows = []
 for name in NAMES:
-    run = begin(lesson.LESSON, name, rows=64)
+    run = begin(lesson.RECIPE, name, rows=64)
     played = rollout(run.env, run.network, run.generator)
     played = played.map(lambda x: x.double() if x.is_floating_point() else x)
     policy, mask = run.network.double(), played.mask
@@ -802,7 +802,7 @@ for name in NAMES:
     last = mask.cumsum(dim=1).eq(mask.sum(dim=1, keepdim=True)) & mask
     bonus = last * shift.repeat_interleave(G).unsqueeze(1)
     moody = relabel(played, SimpleNamespace(score=lambda _, played=played, bonus=bonus: played.rewards + bonus))
-    logprobs, weights = evaluate(policy, played.episodes()).logprobs, list(policy.parameters())
+    logprobs, weights = evaluate_actions(policy, played.episodes()).logprobs, list(policy.parameters())
     shifted = moody.rewards.sum(dim=1)
     for said, size, scale in (
         ("own group, scaled (GRPO)", G, True),
@@ -872,10 +872,10 @@ torn = {}
 for name, trial in TRIALS.items():
     for baseline in trial["baselines"]:
         for seed in trial["seeds"]:
-            run = begin(relative.LESSON, name, seed=seed, update={"baseline": baseline}, **trial["changes"])
+            run = begin(relative.RECIPE, name, seed=seed, update={"baseline": baseline}, **trial["changes"])
             run.scorer = trial["scorer"]
             history = list(relative.train(run))
-            torn[name, baseline, seed] = history, run.truth(seed=TRUTH, quick=True)
+            torn[name, baseline, seed] = history, run.evaluate(seed=TRUTH, quick=True)
 
 figure, grid = panels(1, 2, height=3.2)
 for axes, name in zip(grid[0], TRIALS, strict=True):

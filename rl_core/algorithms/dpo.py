@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rl_core.algorithms.checks import check_pairs, check_reference, check_starts
-from rl_core.algorithms.step import mean_metrics, optimizer_step
+from rl_core.checks import check_pairs, check_reference, check_starts
 from rl_core.errors import InvalidArgument, check_choice, check_count, check_positive
-from rl_core.evaluate import evaluate
+from rl_core.evaluate import evaluate_actions
 from rl_core.interfaces import Network
 from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
 from rl_core.losses.reward_model import ranking_accuracy
-from rl_core.minibatches import like_lengths
-from rl_core.types import AnchoredPairs, Episodes, Metrics, Pairs
+from rl_core.minibatches import grouped_by_length
+from rl_core.optimize import mean_metrics, optimizer_step
+from rl_core.types import Episodes, Metrics, Pairs, ReferencedPairs
 
 LOSSES = ("dpo", "ipo")
 
@@ -68,7 +68,7 @@ def dpo(
     check_reference(network, reference)
     check_pairs(pairs)
     rows = config.micro_rows or config.minibatch_rows
-    known = pairs if isinstance(pairs, AnchoredPairs) else anchored(reference, pairs, rows=rows)
+    known = pairs if isinstance(pairs, ReferencedPairs) else with_reference(reference, pairs, rows=rows)
     steps = [
         optimizer_step(
             optimizer,
@@ -78,13 +78,13 @@ def dpo(
             micro_rows=config.micro_rows and config.micro_rows // 2,  # a pair has two rows
             max_grad_norm=config.max_grad_norm,
         )
-        for index in like_lengths(known.lengths(), config.minibatch_rows, generator)
+        for index in grouped_by_length(known.lengths(), config.minibatch_rows, generator)
     ]
     counted = {"pairs": float(len(pairs)), "steps": float(pairs.chosen.mask.sum() + pairs.rejected.mask.sum())}
     return mean_metrics(steps) | counted
 
 
-def _loss(network: Network, pairs: AnchoredPairs, config: DPOConfig) -> tuple[Tensor, Metrics]:
+def _loss(network: Network, pairs: ReferencedPairs, config: DPOConfig) -> tuple[Tensor, Metrics]:
     """Return the loss of some pairs beside its metrics."""
     chosen, rejected = (episode_logprobs(network, part) for part in (pairs.chosen, pairs.rejected))
     ref = (pairs.ref_chosen, pairs.ref_rejected)
@@ -97,11 +97,11 @@ def _loss(network: Network, pairs: AnchoredPairs, config: DPOConfig) -> tuple[Te
 
 def episode_logprobs(network: Network, episodes: Episodes) -> Tensor:
     """Return log π of each whole episode given its start, [N], nats: the sum over the steps that count."""
-    return evaluate(network, episodes).logprobs.sum(dim=1)
+    return evaluate_actions(network, episodes).logprobs.sum(dim=1)
 
 
 @torch.no_grad()
-def anchored(reference: Network, pairs: Pairs, *, rows: int = 64) -> AnchoredPairs:
+def with_reference(reference: Network, pairs: Pairs, *, rows: int = 64) -> ReferencedPairs:
     """Return the pairs with what the reference says of them, computed `rows` pairs at a time."""
     check_pairs(pairs)
     check_starts(pairs)
@@ -111,11 +111,11 @@ def anchored(reference: Network, pairs: Pairs, *, rows: int = 64) -> AnchoredPai
         part = pairs.rows(slice(start, start + rows)).trim()
         for kept, episodes in zip(found, (part.chosen, part.rejected), strict=True):
             kept.append(episode_logprobs(reference, episodes))
-    return AnchoredPairs(pairs.chosen, pairs.rejected, *(torch.cat(kept) for kept in found))
+    return ReferencedPairs(pairs.chosen, pairs.rejected, *(torch.cat(kept) for kept in found))
 
 
 @torch.no_grad()
-def implicit_accuracy(network: Network, pairs: AnchoredPairs, *, rows: int = 64) -> float:
+def implicit_accuracy(network: Network, pairs: ReferencedPairs, *, rows: int = 64) -> float:
     """Return the share of pairs in which the policy's own reward, β log π/π_ref, is higher for the chosen one."""
-    now = anchored(network, pairs, rows=rows)
+    now = with_reference(network, pairs, rows=rows)
     return ranking_accuracy(now.ref_chosen - pairs.ref_chosen, now.ref_rejected - pairs.ref_rejected)

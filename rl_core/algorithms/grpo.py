@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from rl_core.advantages import group_advantages, kl_shaped_rewards, on_every_step
-from rl_core.algorithms.checks import check_groups, check_reference, diagnose, first_ratio, live_rows_of
-from rl_core.algorithms.step import live_cells, live_rows, mean_metrics, optimizer_step
+from rl_core.checks import check_groups, check_reference, diagnose, first_ratio, live_rows_of
 from rl_core.errors import check_at_least, check_choice, check_count, check_positive
-from rl_core.evaluate import evaluate, evaluate_in
+from rl_core.evaluate import evaluate_actions, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.grpo import AVERAGES, grpo_loss
-from rl_core.masked import keep
+from rl_core.masked import select
 from rl_core.minibatches import shuffled
+from rl_core.optimize import live_cells, live_rows, mean_metrics, optimizer_step
 from rl_core.types import Batch, Metrics, Rollout
 
 PLACES = ("loss", "reward")
@@ -93,7 +93,7 @@ def grpo(
 
     beta = config.beta if reference is not None else 0.0
     in_reward, in_loss = (beta, 0.0) if config.kl_in == "reward" else (0.0, beta)
-    shaped = keep(rollout.rewards, rollout.mask)
+    shaped = select(rollout.rewards, rollout.mask)
     if in_reward:
         shaped = kl_shaped_rewards(shaped, logprobs, ref_logprobs, rollout.mask, beta=in_reward)
     returns = shaped.new_zeros(len(live)).masked_scatter(live, shaped.sum(dim=1))  # [B]
@@ -123,7 +123,7 @@ def _descend(
     """Return the metrics of one step down the loss on a minibatch."""
 
     def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
-        now = evaluate(network, part)
+        now = evaluate_actions(network, part)
         loss, metrics = grpo_loss(
             now.logprobs,
             part.logprobs,

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from rl_core.advantages import gae, kl_shaped_rewards, normalize
-from rl_core.algorithms.checks import check_reference, diagnose, first_ratio, live_rows_of
-from rl_core.algorithms.step import live_cells, mean_metrics, optimizer_step
+from rl_core.checks import check_reference, diagnose, first_ratio, live_rows_of
 from rl_core.errors import check_at_least, check_between, check_count, check_positive
-from rl_core.evaluate import evaluate, evaluate_in
+from rl_core.evaluate import evaluate_actions, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.ppo import ppo_loss
-from rl_core.masked import keep, masked_mean
+from rl_core.masked import masked_mean, select
 from rl_core.minibatches import shuffled
+from rl_core.optimize import live_cells, mean_metrics, optimizer_step
 from rl_core.types import Batch, Episodes, Metrics, Rollout
 
 
@@ -78,13 +78,13 @@ def ppo(
     """
     check_reference(network, reference)
     rollout = rollout.rows(live_rows_of(rollout))
-    rows = rollout.episodes().cut() if network.memoryless else rollout.episodes()
+    rows = rollout.episodes().as_steps() if network.memoryless else rollout.episodes()
     deal = shuffled(len(rows), config.minibatches, generator)
 
     batch = played_batch(network, reference, rollout, rows, deal, config)
     found = diagnose(rollout, batch.logprobs, batch.ref_logprobs, max_sampler_gap=config.max_sampler_gap)
     found["explained_variance"] = explained_variance(batch)
-    learnt = batch.cut() if network.memoryless else batch
+    learnt = batch.as_steps() if network.memoryless else batch
 
     steps: list[Metrics] = []
     for _ in range(config.epochs):
@@ -109,7 +109,7 @@ def played_batch(
     ref_logprobs = now.logprobs if reference is None else evaluate_in(parts, reference, rows).logprobs
 
     said = (now.logprobs, ref_logprobs, now.values)
-    logprobs, ref_logprobs, values = (rollout.spread(x) for x in said) if network.memoryless else said
+    logprobs, ref_logprobs, values = (rollout.as_rows(x) for x in said) if network.memoryless else said
     shaped = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
     # The value of what a row saw last, for rows that were cut off, was recorded while playing.
     bootstrapped = rollout.values.clone()  # [B, T + 1]
@@ -135,7 +135,7 @@ def _descend(network: Network, optimizer: torch.optim.Optimizer, minibatch: Batc
     """Return the metrics of one step down the loss on a minibatch."""
 
     def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
-        now = evaluate(network, part)
+        now = evaluate_actions(network, part)
         return ppo_loss(
             now.logprobs,
             now.values,
@@ -163,7 +163,7 @@ def _descend(network: Network, optimizer: torch.optim.Optimizer, minibatch: Batc
 
 def explained_variance(batch: Batch) -> float:
     """Return the share of the returns' variance that the old values explain; 0 where the returns do not vary."""
-    errors = keep(batch.returns - batch.values, batch.mask)
+    errors = select(batch.returns - batch.values, batch.mask)
     spread = masked_mean((batch.returns - masked_mean(batch.returns, batch.mask)).square(), batch.mask)
     residual = masked_mean((errors - masked_mean(errors, batch.mask)).square(), batch.mask)
     return (1 - residual / spread).item() if spread > 0 else 0.0

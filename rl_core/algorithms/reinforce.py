@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from rl_core.advantages import group_advantages, kl_shaped_rewards, leave_one_out_advantages, on_every_step
-from rl_core.algorithms.checks import check_groups, check_reference, diagnose, live_rows_of
-from rl_core.algorithms.step import live_cells, optimizer_step
+from rl_core.checks import check_groups, check_reference, diagnose, live_rows_of
 from rl_core.errors import check_at_least, check_choice, check_count, check_positive
-from rl_core.evaluate import evaluate, evaluate_in
+from rl_core.evaluate import evaluate_actions, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.policy_gradient import policy_gradient_loss
+from rl_core.optimize import live_cells, optimizer_step
 from rl_core.types import Batch, Metrics, Rollout
 
 BASELINES = ("none", "mean", "leave_one_out")
@@ -85,7 +85,7 @@ def reinforce(
     )
 
     def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
-        now = evaluate(network, part)
+        now = evaluate_actions(network, part)
         loss, metrics = policy_gradient_loss(now.logprobs, part.advantages, part.mask)
         entropy = (now.entropy.detach().sum() / part.mask.sum()).item()
         return loss, metrics | {"loss": loss.item(), "entropy": entropy}

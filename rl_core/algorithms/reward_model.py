@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rl_core.algorithms.checks import check_pairs
-from rl_core.algorithms.step import mean_metrics, optimizer_step
+from rl_core.checks import check_pairs
 from rl_core.errors import check_count, check_positive
 from rl_core.interfaces import Scorer
 from rl_core.losses.reward_model import bradley_terry_loss, ranking_accuracy
-from rl_core.masked import keep
-from rl_core.minibatches import like_lengths
+from rl_core.masked import select
+from rl_core.minibatches import grouped_by_length
+from rl_core.optimize import mean_metrics, optimizer_step
 from rl_core.types import Episodes, Metrics, Pairs
 
 
@@ -57,7 +57,7 @@ def reward_model(
             micro_rows=config.micro_rows and config.micro_rows // 2,  # a pair has two rows
             max_grad_norm=config.max_grad_norm,
         )
-        for index in like_lengths(pairs.lengths(), config.minibatch_rows, generator)
+        for index in grouped_by_length(pairs.lengths(), config.minibatch_rows, generator)
     ]
     counted = {"pairs": float(len(pairs)), "steps": float(pairs.chosen.mask.sum() + pairs.rejected.mask.sum())}
     return mean_metrics(steps) | counted
@@ -65,7 +65,7 @@ def reward_model(
 
 def episode_scores(scorer: Scorer, episodes: Episodes) -> Tensor:
     """Return each whole episode's score, [N], with gradient: the sum of its rewards."""
-    return keep(scorer.score(episodes), episodes.mask).sum(dim=1)
+    return select(scorer.score(episodes), episodes.mask).sum(dim=1)
 
 
 @torch.no_grad()
@@ -94,7 +94,7 @@ def typical_reward(scorer: Scorer, pairs: Pairs, *, rows: int = 64) -> float:
     for start in range(0, len(pairs), rows):
         part = pairs.rows(slice(start, start + rows)).trim()
         for episodes in (part.chosen, part.rejected):
-            rewards = keep(scorer.score(episodes), episodes.mask)
+            rewards = select(scorer.score(episodes), episodes.mask)
             found.append(rewards[rewards != 0])
     size = torch.cat(found).square().mean().sqrt().item()
     return size if size > 0 else 1.0  # a model that has learnt nothing says 0 everywhere

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import torch
 
-from rl_core.algorithms.step import live_cells, mean_metrics, optimizer_step
 from rl_core.errors import InvalidArgument, check_count, check_positive
-from rl_core.evaluate import evaluate
+from rl_core.evaluate import evaluate_actions
 from rl_core.interfaces import Network
 from rl_core.losses.sft import sft_loss
-from rl_core.minibatches import like_lengths
+from rl_core.minibatches import grouped_by_length
+from rl_core.optimize import live_cells, mean_metrics, optimizer_step
 from rl_core.types import Episodes, Metrics
 
 
@@ -46,10 +46,10 @@ def sft(
     """
     if not episodes.mask.any():
         raise InvalidArgument(f"episodes hold {len(episodes)} rows and no action that counts; show at least one.")
-    shown = episodes.cut() if network.memoryless else episodes.rows(episodes.mask.any(dim=1))
+    shown = episodes.as_steps() if network.memoryless else episodes.rows(episodes.mask.any(dim=1))
 
     steps = []
-    deal = like_lengths(shown.mask.sum(dim=1), config.minibatch_rows, generator)
+    deal = grouped_by_length(shown.mask.sum(dim=1), config.minibatch_rows, generator)
     # All minibatches are divided by one number. Divided by its own, the tokens of short answers, which come together,
     # would weigh more than those of long ones, and the model would learn to be brief.
     cells = float(shown.mask.sum()) / len(deal)
@@ -58,7 +58,7 @@ def sft(
             optimizer_step(
                 optimizer,
                 shown.rows(index).trim(),
-                lambda part: sft_loss(evaluate(network, part).logprobs, part.mask),
+                lambda part: sft_loss(evaluate_actions(network, part).logprobs, part.mask),
                 weight_of=live_cells,
                 micro_rows=config.micro_rows,
                 max_grad_norm=config.max_grad_norm,

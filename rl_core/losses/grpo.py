@@ -6,7 +6,7 @@ from torch import Tensor
 from rl_core.errors import InvalidArgument, check_at_least, check_choice
 from rl_core.losses.kl import kl_k3
 from rl_core.losses.ppo import clipped_surrogate
-from rl_core.masked import check_same_shape, keep, masked_mean
+from rl_core.masked import check_same_shape, masked_mean, select
 from rl_core.types import Metrics
 
 AVERAGES = ("token", "episode")
@@ -51,7 +51,7 @@ def grpo_loss(
     )
     # Selected before `exp`: a masked cell may hold anything.
     logprobs, old_logprobs, ref_logprobs, advantages = (
-        keep(x, mask) for x in (logprobs, old_logprobs, ref_logprobs, advantages)
+        select(x, mask) for x in (logprobs, old_logprobs, ref_logprobs, advantages)
     )
     mean = masked_mean if average == "token" else mean_of_episodes
 
@@ -74,5 +74,5 @@ def mean_of_episodes(x: Tensor, mask: Tensor) -> Tensor:
     lengths = mask.sum(dim=1)  # [B]
     if not mask.any():
         raise InvalidArgument(f"mask of shape {tuple(mask.shape)} is False everywhere; pass at least one live cell.")
-    means = keep(x, mask).sum(dim=1) / lengths.clamp(min=1)
+    means = select(x, mask).sum(dim=1) / lengths.clamp(min=1)
     return means.sum() / (lengths > 0).sum()

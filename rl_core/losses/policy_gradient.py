@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from rl_core.masked import check_same_shape, keep, masked_mean
+from rl_core.masked import check_same_shape, masked_mean, select
 from rl_core.types import Metrics
 
 
@@ -22,5 +22,5 @@ def policy_gradient_loss(logprobs: Tensor, advantages: Tensor, mask: Tensor) -> 
     learning". We average over live steps where the original sums over an episode.
     """
     check_same_shape(mask, logprobs=logprobs, advantages=advantages)
-    loss = -masked_mean(keep(advantages.detach(), mask) * keep(logprobs, mask), mask)
+    loss = -masked_mean(select(advantages.detach(), mask) * select(logprobs, mask), mask)
     return loss, {"policy_loss": loss.item()}

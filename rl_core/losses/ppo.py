@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from rl_core.errors import check_at_least, check_positive
-from rl_core.masked import check_alike, check_same_shape, keep, masked_mean
+from rl_core.masked import check_alike, check_same_shape, masked_mean, select
 from rl_core.types import Metrics
 
 
@@ -51,7 +51,7 @@ def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor
     came with that paper (OpenAI baselines) and not in its text.
     """
     check_same_shape(mask, values=values, old_values=old_values, returns=returns)
-    values, old_values, returns = (keep(x, mask) for x in (values, old_values, returns))
+    values, old_values, returns = (select(x, mask) for x in (values, old_values, returns))
     errors = (values - returns).square()
     if clip is not None:
         check_positive("clip", clip)
@@ -96,7 +96,7 @@ def ppo_loss(
         check_positive("value_clip", value_clip)
     check_same_shape(mask, logprobs=logprobs, entropy=entropy, old_logprobs=old_logprobs, advantages=advantages)
     # Selected before `exp`: a masked cell may hold anything.
-    logprobs, old_logprobs, advantages = (keep(x, mask) for x in (logprobs, old_logprobs, advantages))
+    logprobs, old_logprobs, advantages = (select(x, mask) for x in (logprobs, old_logprobs, advantages))
 
     policy_loss = -masked_mean(clipped_surrogate(logprobs, old_logprobs, advantages, clip=clip), mask)
     critic_loss = value_loss(values, old_values, returns, mask, clip=value_clip)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 
-from lessons.worlds.language.corpus import Question, all_questions
+from lessons.worlds.language.demonstrations import Question, all_questions
 from lessons.worlds.language.phrases import MARKERS, REFUSALS, pieces, statements
 
 

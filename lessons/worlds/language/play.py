@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lessons.worlds.language.answers import Answer, Judge
+from lessons.worlds.language.reward import Answer, Judge
 from lessons.worlds.measure import chosen, kl_per_episode, mean, most_kl_of_best
 from rl_core.adapters.language import TokenEnv, TokenNetwork
 from rl_core.errors import check_count

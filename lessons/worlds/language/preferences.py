@@ -7,16 +7,10 @@ import torch
 from torch import nn
 
 from lessons.worlds import seeded
-from lessons.worlds.language.answers import Judge
 from lessons.worlds.language.play import ask, ids_of
+from lessons.worlds.language.reward import Judge
 from lessons.worlds.measure import better_and_worse, swapped
-from rl_core.adapters.language import (
-    Preference,
-    TokenNetwork,
-    pairs_from_chat,
-    read_preferences,
-    write_preferences,
-)
+from rl_core.adapters.language import Preference, TokenNetwork, pairs_from_chat, read_preferences, write_preferences
 from rl_core.errors import InvalidArgument, check_at_least
 from rl_core.rollout import rollout
 from rl_core.types import Pairs

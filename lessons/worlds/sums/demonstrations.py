@@ -3,7 +3,7 @@
 from math import sqrt
 from random import Random
 
-from lessons.worlds.language.corpus import Chat, check_count, draw_question
+from lessons.worlds.language.demonstrations import Chat, check_count, draw_question
 from lessons.worlds.language.facts import LANGUAGES
 from lessons.worlds.language.phrases import statements
 from rl_core.errors import check_between

@@ -1,0 +1,128 @@
+"""A real chat model, aligned on this machine: `python -m lessons.chat_model --model smollm2`.
+
+Three lessons, each from the original model, each by its own module's loop: SFT on one identity ("Who made you?", some
+steps, "Who made you?" again), then GRPO, then DPO towards one polite sentence of at most twenty words, with a program
+as judge.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from torch import nn
+from tqdm import tqdm
+
+from lessons import dpo, grpo, sft
+from lessons.harness.command_line import EVALUATION_SEED, configure_torch, exit_with, machine_info, writable_folder
+from lessons.harness.report.chat_model import Stage, tell
+from lessons.harness.run import Recipe, Run
+from lessons.harness.settings import DPOSettings, GRPOSettings, Settings, SFTSettings
+from lessons.worlds.chat_model.demonstrations import Talk, talk
+from lessons.worlds.chat_model.play import Answer, interview, summary
+from lessons.worlds.chat_model.questions import questions
+from lessons.worlds.chat_model.world import ChatModel
+from rl_core.errors import RLCoreError
+
+SHOWN = ("loss", "accuracy", "return", "kl", "sampler_gap")  # of a record, beside the progress bar
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which model, where, and how."""
+
+    model: str = "smollm2"
+    """smollm2 (needs no model hub), a local folder, a .gguf file, or an id such as Qwen/Qwen2-0.5B-Instruct."""
+    seed: int = 0
+    """Of every generator in the run."""
+    device: str = "cpu"
+    """Where tensors live: cpu, cuda."""
+    dtype: str = "float32"
+    """Of the frozen weights: float32, bfloat16."""
+    lora: int = 8
+    """Rank of the adapters that learn; 0: all weights learn."""
+    threads: int = 2
+    """CPU threads of torch."""
+    out: Path = Path("runs/real")
+    """Folder for samples.md and summary.json."""
+    quick: bool = False
+    """A smoke run: three turns of each recipe, and quick looks at the truth."""
+    sft: SFTSettings = sft.SETTINGS["chat_model"]
+    grpo: GRPOSettings = grpo.SETTINGS["chat_model"]
+    dpo: DPOSettings = dpo.SETTINGS["chat_model"]
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Return the summary of the three stages; files are in the folder by then."""
+    configure_torch(options.device, options.threads)
+    folder, began = writable_folder(options.out), time.perf_counter()
+    world = ChatModel(options.model, dtype=options.dtype, lora=options.lora)
+    world.opened(options.device)
+    opening = time.perf_counter() - began
+    talked = timed("SFT", lambda: learn_identity(world, options))
+    stages = {"original": timed("original", lambda: asked(world, world.reference(options.device), options))}
+    for name, recipe, config in (("GRPO", grpo.RECIPE, options.grpo), ("DPO", dpo.RECIPE, options.dpo)):
+        stages[name] = timed(
+            name, lambda one=recipe, c=config: asked(world, learnt(begun(one, world, c, options)), options)
+        )
+    facts = {
+        "model": options.model,
+        "seed": options.seed,
+        "device": options.device,
+        "dtype": options.dtype,
+        "lora": options.lora,
+        "settings": {name: asdict(getattr(options, name)) for name in ("sft", "grpo", "dpo")},
+        "seconds_opening": round(opening, 1),
+        "seconds": round(time.perf_counter() - began, 1),
+        "machine": machine_info(),
+    }
+    return tell(world, talked, stages, facts, folder)
+
+
+def timed(name: str, work: Callable[[], Any]) -> Stage:
+    """Return what the work gave, with the seconds that it took."""
+    began = time.perf_counter()
+    found = work()
+    return Stage(name, found, round(time.perf_counter() - began, 1))
+
+
+def begun(recipe: Recipe, world: ChatModel, config: Settings, options: Options) -> Run:
+    """Return a lesson's run from the original model, before its first turn."""
+    config = config.adjusted(start=None, quick=options.quick, dtype=options.dtype)
+    return Run.start(recipe, world, config, seed=options.seed, device=options.device)
+
+
+def learnt(run: Run) -> nn.Module:
+    """Return the network at the end of its run."""
+    with tqdm(run.recipe.train(run), total=run.config.iterations, desc=run.recipe.name) as progress:
+        for record in progress:
+            progress.set_postfix({name: f"{record[name]:.2g}" for name in SHOWN if record.get(name) is not None})
+    return run.network
+
+
+def learn_identity(world: ChatModel, options: Options) -> Talk:
+    """Return what the model said before and after SFT on one identity."""
+    run = begun(sft.RECIPE, world, options.sft, options)
+    return talk(world, run.network, lambda: learnt(run), seed=options.seed, device=options.device, quick=options.quick)
+
+
+def asked(world: ChatModel, network: nn.Module, options: Options) -> tuple[Sequence[Answer], dict[str, float]]:
+    """Return one sampled answer to each held-out question, beside the truth about them all."""
+    held_out = list(questions(held_out=True))[: 16 if options.quick else None]
+    judge, reference = world.judge(held_out, options.device), world.reference(options.device)
+    found, means = interview(network, reference, judge, seed=EVALUATION_SEED + options.seed, device=options.device)
+    return found, summary(found) | means
+
+
+def main() -> None:
+    """Run from the command line."""
+    try:
+        run(tyro.cli(Options, description=__doc__))
+    except RLCoreError as error:
+        exit_with(error)
+
+
+if __name__ == "__main__":
+    main()

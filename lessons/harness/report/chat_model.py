@@ -1,0 +1,150 @@
+"""What a run with a real model says at its end: tables on the screen, samples and numbers in files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lessons.worlds.chat_model.demonstrations import Talk
+from lessons.worlds.chat_model.world import ChatModel
+from lessons.worlds.measure import wilson
+
+SHOWN = 40
+ROWS = {
+    "passed": "one polite sentence of at most 20 words, on the matter",
+    "eos": "  ended within 40 tokens",
+    "brief": "  one sentence, 5 to 20 words",
+    "sound": "  and about the question",
+    "polite": "  polite",
+    "own": "fits its own question better than another (by the original model)",
+    "stock": "begins with the commonest three words",
+    "score": "score",
+    "words": "words",
+    "kl": "KL to the original, nats per answer",
+}
+TALKED = (
+    ("says the name", "name_before", "name_after"),
+    ("… to wordings never shown", None, "name_after_unseen"),
+    ("… to other questions", None, "name_elsewhere"),
+    ("other answers, word for word as before", None, "same_answer"),
+    ("… in their first five words", None, "same_first_words"),
+    ("… token by token, each after the same beginning", None, "same_next_token"),
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage gave, and how long it took."""
+
+    name: str
+    found: Any
+    seconds: float
+
+
+def tell(
+    world: ChatModel, talked: Stage, stages: Mapping[str, Stage], facts: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    """Return the summary; tables are on the screen, samples.md and summary.json in the folder by then."""
+    console = Console(highlight=False)
+    console.print(
+        f"\n[bold]{world.title}: SFT on one identity ({talked.seconds:.0f} s)[/]", talk_table(talked.found), sep="\n"
+    )
+    console.print(
+        f"\n[bold]{world.title}: the judge's verdict on held-out questions[/]", truth_table(world, stages), sep="\n"
+    )
+    stage_results = {name: stage.found[1] for name, stage in stages.items()}
+    summary = facts | {
+        "identity": talked.found.numbers,
+        "before_and_after": stage_results,
+        "intervals": {name: intervals(world, results) for name, results in stage_results.items()},
+        "least_kl": {
+            name: world.bounds(stage_results["original"], results)["least_kl"]
+            for name, results in stage_results.items()
+        },
+        "seconds_of": {stage.name: stage.seconds for stage in (talked, *stages.values())},
+    }
+    (folder / "samples.md").write_text(samples(world, talked.found, stages), encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    console.print(f"\n{facts['seconds']:.0f} s in all. In {folder}: samples.md, summary.json")
+    return summary
+
+
+def intervals(world: ChatModel, results: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Return the 95 % interval of each share."""
+    return {name: wilson(results[name], int(results[world.trials])) for name in world.shares}
+
+
+def talk_table(talked: Talk) -> Table:
+    """Return the questions about who it is with both answers, and what became of the others."""
+    table = Table("", "before", "after", show_lines=True)
+    for row in talked.who:
+        table.add_row(*(text.replace("\n", "⏎") for text in row))
+    for row in talk_rows(talked.numbers):
+        table.add_row(*row)
+    return table
+
+
+def talk_rows(numbers: Mapping[str, float]) -> list[tuple[str, str, str]]:
+    """Return what became of the name and of the other answers: in words, before, after."""
+    rows = [
+        (words, f"{numbers[before]:.0%}" if before else "", f"{numbers[after]:.0%}") for words, before, after in TALKED
+    ]
+    return [*rows, ("KL on other questions, nats per token", "", f"{numbers['kl_per_token']:.3f}")]
+
+
+def truth_table(world: ChatModel, stages: Mapping[str, Stage]) -> Table:
+    """Return the truth of each stage side by side, shares with their 95 % intervals."""
+    table = Table("", *(f"{name} ({stage.seconds:.0f} s)" for name, stage in stages.items()))
+    for key, words in ROWS.items():
+        table.add_row(words, *(cell(world, stage.found[1], key) for stage in stages.values()))
+    return table
+
+
+def cell(world: ChatModel, results: Mapping[str, float], key: str) -> str:
+    """Return one number for people: a share with its interval, anything else as it is."""
+    if key not in world.shares:
+        return told(results[key], None)
+    return told(results[key], wilson(results[key], int(results[world.trials])))
+
+
+def told(value: float, interval: Sequence[float] | None) -> str:
+    """Return a share with its interval in percent, or another number as it is."""
+    return f"{round(value, 2) + 0.0:.2f}" if interval is None else f"{value:.0%} [{interval[0]:.0%}, {interval[1]:.0%}]"
+
+
+def in_markdown(summary: Mapping[str, Any]) -> str:
+    """Return the stored truth of each stage side by side, for a page."""
+    stages = summary["before_and_after"]
+    lines = [line(["", *stages]), "|---|" + "---:|" * len(stages)]
+    for key, words in ROWS.items():
+        cells = (told(results[key], summary["intervals"][name].get(key)) for name, results in stages.items())
+        lines.append(line([words.strip(), *cells]))
+    minutes = (f"{summary['seconds_of'][name] / 60:.1f}" for name in stages)
+    lines += [line(["minutes, learning and looking", *minutes]), ""]
+    lines += [line(["SFT on one identity", "before", "after"]), "|---|---:|---:|"]
+    return "\n".join([*lines, *(line(row) for row in talk_rows(summary["identity"]))])
+
+
+def samples(world: ChatModel, talked: Talk, stages: Mapping[str, Stage]) -> str:
+    """Return the page of samples: who it is, other questions, and the same held-out questions at each stage."""
+    lines = [f"# {world.title}", "", "Nothing is picked out: these are the first of each list.", ""]
+    for title, rows in (("Who are you? Likeliest answers", talked.who), ("Other questions", talked.others)):
+        lines += [f"## {title}, before and after SFT", "", "| question | before | after |", "|---|---|---|"]
+        lines += [line(row) for row in rows] + [""]
+    names = list(stages)
+    lines += ["## Held-out questions, one sample each", "", line(["question", *names])]
+    lines += ["|" + "---|" * (len(names) + 1)]
+    found = [{one.question.text: one for one in stage.found[0]} for stage in stages.values()]
+    for question in list(found[0])[:SHOWN]:
+        answers = [each[question] for each in found]
+        lines.append(line([question, *(f"{one.text} ({one.verdict.score:+.2f})" for one in answers)]))
+    return "\n".join(lines) + "\n"
+
+
+def line(cells: Sequence[str]) -> str:
+    """Return a line of a table."""
+    return "| " + " | ".join(text.replace("|", "\\|").replace("\n", "⏎") for text in cells) + " |"

@@ -1,0 +1,188 @@
+"""The pole: four numbers seen, two pushes to choose from, one point for each step upright."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import nn
+
+from lessons.worlds import Results, seeded
+from lessons.worlds.cartpole.demonstrations import MEDIOCRE
+from lessons.worlds.cartpole.draw import film
+from lessons.worlds.cartpole.models import MODELS, STARTS, fill
+from lessons.worlds.cartpole.play import mean_return, play_episodes, states_of
+from lessons.worlds.cartpole.preferences import longer_drives, steadier_clips
+from lessons.worlds.measure import chosen, kl_per_episode, most_kl_of_best, swapped
+from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork, MLPScorer
+from rl_core.errors import InvalidArgument
+from rl_core.interfaces import Env, Scorer
+from rl_core.types import Episodes, Pairs, Rollout
+
+HELD_OUT = 500_000  # added to the seed of starts that are never trained on
+SOLVED = 475.0
+EPISODES = 100
+FILMED = 3  # drives side by side
+
+
+@dataclass(frozen=True)
+class CartPole:
+    """The pole's world."""
+
+    name: str = "cartpole"
+    settings: str = "cartpole"
+    title: str = "CartPole"
+    step_name: str = "step"
+    shares: tuple[str, ...] = ()
+    trials: str = "episodes"
+    headline: str = "sampled_return"
+    kinds: tuple[str, ...] = ("drives", "clips")
+    one_start: tuple[str, ...] = ("drives",)
+    judged: int = 1000
+
+    def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
+        """Return a perceptron: the clone's policy (reference), a fresh one (base, scratch) or a saved one."""
+        network = MLPNetwork((4,), None, 2, critic=critic, generator=seeded(seed))
+        if start not in ("scratch", "base"):
+            folder = MODELS / "clone" if start == "reference" else Path(start)
+            fill(network.policy, folder / "policy.safetensors", start)
+        return network.to(device)
+
+    def reference(self, device: str = "cpu") -> nn.Module:
+        """Return the frozen clone of the mediocre driver."""
+        return self.network("reference", seed=0, device=device, critic=False).requires_grad_(False)
+
+    def env(
+        self, *, rows: int, steps: int, seed: int, device: str = "cpu", group_size: int = 1, whole: bool = False
+    ) -> Env:
+        """Return poles watched `steps` at a time, a row that is cut off going on in the next rollout; or whole drives
+        of `steps` at most."""
+        if whole:
+            poles = CartPoleRows(rows, max_episode_steps=steps)
+            return GymEnv(poles, rows, group_size=group_size, seed=seed, device=device)
+        return GymEnv(CartPoleRows(rows), rows, group_size=group_size, window=steps, seed=seed, device=device)
+
+    def demonstrations(self, count: int, *, seed: int) -> Episodes:
+        """Return drives of the mediocre driver."""
+        return play_episodes(MEDIOCRE, count, seed=seed).episodes()
+
+    def preferences(
+        self,
+        network: nn.Module,
+        count: int,
+        *,
+        seed: int,
+        noise: float = 0.0,
+        held_out: bool = False,
+        device: str = "cpu",
+    ) -> dict[str, Pairs]:
+        """Return pairs of drives from one start, chosen by which stands longer, and pairs of clips from them.
+
+        Starts are drawn from a continuum, so the held-out ones need only be drawn with another seed.
+        """
+        seed = seed + HELD_OUT if held_out else seed
+        played = play_episodes(network, 2 * count, seed=seed, device=device, group_size=2).episodes()
+        return {
+            "drives": swapped(longer_drives(played), noise, seeded(seed)),
+            "clips": swapped(steadier_clips(played, seeded(seed)), noise, seeded(seed + 1)),
+        }
+
+    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
+        """Return a perceptron that rewards each step: a fresh one for a driver, who knows nothing of rewards."""
+        scorer = MLPScorer((4,), None, 2, generator=seeded(seed))
+        if start not in STARTS and not (Path(start) / "policy.safetensors").is_file():
+            fill(scorer, Path(start) / "reward.safetensors", start)
+        return scorer.to(device)
+
+    def holds_scorer(self, folder: Path) -> bool:
+        """Return whether a reward model was saved there."""
+        return (folder / "reward.safetensors").is_file()
+
+    def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
+        """Write the reward model as safetensors."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous().cpu() for k, v in scorer.state_dict().items()}, folder / "reward.safetensors")
+
+    def read_preferences(self, path: Path) -> Pairs:
+        """Raise InvalidArgument: a drive has no words."""
+        raise InvalidArgument(
+            f"preferences={str(path)!r}: drives are not told in JSONL; leave it to the language world."
+        )
+
+    def write_preferences(self, pairs: Pairs, path: Path) -> None:
+        """Raise InvalidArgument: a drive has no words."""
+        self.read_preferences(path)
+
+    def evaluate(
+        self,
+        network: nn.Module,
+        *,
+        seed: int,
+        device: str = "cpu",
+        quick: bool = False,
+        best_of: int = 1,
+        scorer: Scorer | None = None,
+        reference: nn.Module | None = None,
+    ) -> Results:
+        """Return the mean return of 100 episodes (quick: 20), greedy and sampled, and the distance to the reference."""
+        count = EPISODES // 5 if quick else EPISODES
+        sampled = play_episodes(network, best_of * count, seed=seed, device=device, group_size=best_of)
+        sampled = chosen(sampled, best_of, scorer)
+        greedy = play_episodes(network, count, seed=seed, device=device, greedy=True)
+        return {
+            "sampled_return": mean_return(sampled),
+            "greedy_return": mean_return(greedy),
+            "length": sampled.mask.sum().item() / count,
+            "kl": kl_per_episode(sampled, reference or self.reference(device)) + most_kl_of_best(best_of),
+            "episodes": float(count),
+        }
+
+    def quick_evaluate(
+        self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None
+    ) -> Results:
+        """Return the mean sampled return of 100 episodes."""
+        return {"sampled_return": mean_return(play_episodes(network, EPISODES, seed=seed, device=device))}
+
+    def solved(self, results: Results) -> bool:
+        """Return whether the sampled return is at Gymnasium's own threshold."""
+        return results["sampled_return"] >= SOLVED
+
+    def bounds(self, before: Results, after: Results) -> Results:
+        """Return nothing: the return does not tell how far a policy must go for it."""
+        return {}
+
+    def examples(self, count: int, *, seed: int, device: str = "cpu") -> Env:
+        """Return whole drives from starts that depend on the seed alone."""
+        return GymEnv(CartPoleRows(count), count, seed=seed, device=device)
+
+    def words(self, played: Rollout, row: int) -> list[str]:
+        """Return each push with the lean that it answers, in degrees."""
+        degrees = played.obs[row, :, 2].rad2deg().tolist()
+        pushes = ["◀" if action == 0 else "▶" for action in played.actions[row].tolist()]
+        length = int(played.mask[row].sum())
+        return [f"{push}{angle:+.1f}°" for push, angle in zip(pushes, degrees, strict=True)][:length]
+
+    def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
+        """Return the film of the same starts before and after."""
+        path = folder / "pole.gif"
+        film(*(states_of(played)[:FILMED] for played in (before, after)), path)
+        return path
+
+    def save(self, network: nn.Module, folder: Path) -> None:
+        """Write the policy as safetensors."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {k: v.contiguous().cpu() for k, v in network.policy.state_dict().items()}, folder / "policy.safetensors"
+        )
+
+    def analogy(self, played: Rollout, network: nn.Module) -> dict[str, str]:
+        """Return what the nouns of reinforcement learning are here, told from live objects."""
+        x, speed, angle, turn = played.obs[0, 0].tolist()
+        return {
+            "state": f"x {x:+.2f} m, {speed:+.2f} m/s, lean {angle:+.3f} rad, {turn:+.2f} rad/s",
+            "action": f"{('push left', 'push right')[int(played.actions[0, 0])]} (of 2)",
+            "policy": f"MLP, {sum(p.numel() for p in network.policy.parameters()):,} parameters",
+            "environment": "the laws of motion, 0.02 s a step",
+        }
+
+
+WORLD = CartPole()

@@ -1,0 +1,1 @@
+"""Any chat model of the outside, as a world."""

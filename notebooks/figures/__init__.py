@@ -1,0 +1,1 @@
+"""What the notebooks show: excerpts, tables and figures. Nothing else uses it."""

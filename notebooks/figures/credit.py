@@ -1,0 +1,162 @@
+"""Pictures that several lessons draw: the loop, and a row under the credit microscope; alike for both worlds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import cos, sin
+
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, Rectangle
+from torch import Tensor
+
+from lessons.worlds.cartpole.draw import FALLEN
+from notebooks.figures.page import COLOURS, INK, panels
+from rl_core.advantages import gae
+from rl_core.types import Rollout
+
+WORSE, BETTER = "#c2452d", "#2f8f5b"
+SIGNS = LinearSegmentedColormap.from_list("signs", [WORSE, "#f4f5f6", BETTER])
+MOST = 14  # steps that fit side by side
+_FONT = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+
+
+def drawable(words: Sequence[str]) -> bool:
+    """Return whether the figures' font, which comes with matplotlib, has every character, none of them broken."""
+    return all(_FONT.get_char_index(ord(letter)) and letter != "\ufffd" for word in words for letter in word)
+
+
+@dataclass(frozen=True)
+class Credit:
+    """Some steps of a played row, each with what it earned and what was made of it."""
+
+    words: list[str]
+    lines: dict[str, list[float]]  # name -> one number a step
+    first: int  # the number of the first step shown
+    states: Tensor  # [N, *O] what was seen
+
+    @property
+    def is_pole(self) -> bool:
+        """Return whether what was seen can be drawn as a cart with its pole."""
+        return self.states.is_floating_point() and self.states.shape[1:] == (4,)
+
+
+def credit_of(
+    played: Rollout, row: int, words: Sequence[str], *, gamma: float, lam: float, around: int | None = None
+) -> Credit:
+    """Return reward, value, TD error and advantage of up to 14 steps; the TD error is the advantage at λ = 0.
+
+    They are the row's last, or those `around` a step.
+    """
+    signals = (played.rewards, played.values, played.terminated, played.mask)
+    errors, _ = gae(*signals, gamma=gamma, lam=0.0)
+    advantages, _ = gae(*signals, gamma=gamma, lam=lam)
+    length = int(played.mask[row].sum())
+    start = max(0, min(length if around is None else around - MOST // 2, length - MOST))
+    last = slice(start, min(length, start + MOST))
+    names = {"reward r": played.rewards, "value V": played.values, "TD error δ": errors, "advantage A": advantages}
+    lines = {name: tensor[row, last].tolist() for name, tensor in names.items()}
+    return Credit(list(words[last]), lines, start + 1, played.obs[row, last])
+
+
+def microscope(credits: Sequence[Credit], titles: Sequence[str]) -> Figure:
+    """Return a figure with a strip for each row: what was seen and done above, its four numbers below, coloured."""
+    ratios = [ratio for credit in credits for ratio in (1.0 if credit.is_pole else 0.5, 2.1)]
+    figure, grid = panels(2 * len(credits), 1, width=9.6, height=0.9 * sum(ratios), height_ratios=ratios)
+    for number, (credit, title) in enumerate(zip(credits, titles, strict=True)):
+        above, below = grid[2 * number][0], grid[2 * number + 1][0]
+        _steps(above, credit)
+        _numbers(below, credit)
+        above.set_title(title, loc="left", color=COLOURS[number], fontsize=11, weight="bold")
+    return figure
+
+
+def _steps(axes: Axes, credit: Credit) -> None:
+    """Nothing; the axes show each step: the pole where the state is one, and the action in words."""
+    count = len(credit.words)
+    axes.set(xlim=(-0.5, count - 0.5), xticks=[], yticks=[])
+    axes.grid(False)
+    if credit.is_pole:
+        poles(axes, credit.states, credit.words)
+        return
+    axes.set_ylim(0, 1)
+    for place, word in enumerate(credit.words):
+        shown = word.strip().replace("<|im_end|>", "EOS") or "␣"
+        text = shown if drawable([shown]) else f"#{credit.first + place}"
+        axes.text(
+            place, 0.45, text, ha="center", va="center", fontsize=10 if len(shown) < 8 else 8, color=INK,
+            bbox={"boxstyle": "round,pad=0.35", "facecolor": "#f3f5f7", "edgecolor": FALLEN, "lw": 0.8},
+        )  # fmt: skip
+
+
+def poles(axes: Axes, states: Tensor, words: Sequence[str]) -> None:
+    """Nothing; the axes show one cart and pole a step, with its lean, and the step's words below."""
+    axes.set_ylim(-0.55, 1.1)
+    for place, (state, word) in enumerate(zip(states, words, strict=True)):
+        angle = state[2].item()
+        axes.add_patch(Rectangle((place - 0.2, -0.14), 0.4, 0.16, facecolor=INK, lw=0))
+        axes.plot(
+            [place, place + sin(angle)], [0.02, 0.02 + cos(angle)], color=COLOURS[0], lw=4, solid_capstyle="round"
+        )
+        axes.text(place, -0.4, word, ha="center", va="center", fontsize=8, color=INK)
+
+
+def _told(value: float, limit: float) -> str:
+    digits = 1 if limit >= 10 else 2 if limit >= 0.1 else 3
+    return f"{value:+.{digits}f}" if abs(value) >= 0.5 * 10**-digits else "0"
+
+
+def _numbers(axes: Axes, credit: Credit) -> None:
+    """Nothing; the axes show a line of cells for each quantity, each line coloured on its own scale."""
+    names = list(credit.lines)
+    for line, name in enumerate(names):
+        limit = max(1e-6, *map(abs, credit.lines[name]))
+        for place, value in enumerate(credit.lines[name]):
+            box = FancyBboxPatch((place - 0.46, line - 0.42), 0.92, 0.84, boxstyle="round,pad=0,rounding_size=0.08",
+                                 facecolor=SIGNS(0.5 + 0.42 * value / limit), lw=0)  # fmt: skip
+            axes.add_patch(box)
+            axes.text(place, line, _told(value, limit), ha="center", va="center",
+                      fontsize=8, color=INK)  # fmt: skip
+    axes.set(xlim=(-0.5, len(credit.words) - 0.5), ylim=(len(names) - 0.5, -0.5))
+    axes.set_yticks(range(len(names)), names, fontsize=10)
+    axes.set_xticks(range(len(credit.words)), [str(credit.first + place) for place in range(len(credit.words))])
+    axes.grid(False)
+
+
+BOXES = {"policy": (0.0, "π(a | s)"), "environment": (6.0, "s, a  →  r, s'")}
+ARROWS = {
+    "action a": (1.52, 2.15, 5.85, ("left / right", "the next token")),
+    "reward r, observation s'": (0.48, 5.85, 2.15, ("+1, four numbers", "a score at the end, the token")),
+}
+INSIDE = {"policy": ("a small MLP", "a language model"), "environment": ("laws of motion", "the text so far, a judge")}
+
+
+def loop_picture() -> Figure:
+    """Return the loop that all lessons are about, with what stands in each place in the two worlds."""
+    figure, grid = panels(1, 1, width=8.6, height=2.5)
+    axes = grid[0][0]
+    axes.set(xlim=(-0.1, 8.1), ylim=(-0.25, 2.25), xticks=[], yticks=[])
+    axes.grid(False)
+    for name, (x, formula) in BOXES.items():
+        style = "round,pad=0,rounding_size=0.15"
+        axes.add_patch(FancyBboxPatch((x, 0), 2, 2, boxstyle=style, facecolor="#f3f5f7", edgecolor=FALLEN, lw=1.2))
+        _say(axes, x + 1, 1.68, name, weight="bold", size=12)
+        _say(axes, x + 1, 1.26, formula, size=11)
+        _both(axes, x + 1, 0.72, INSIDE[name])
+    for name, (y, start, end, words) in ARROWS.items():
+        arrow = {"arrowstyle": "-|>", "mutation_scale": 18, "lw": 1.8, "color": INK}
+        axes.annotate("", (end, y), (start, y), arrowprops=arrow)
+        _say(axes, 4, y + 0.2, name, weight="bold", size=10)
+        _both(axes, 4, y - 0.2, words)
+    return figure
+
+
+def _say(axes: Axes, x: float, y: float, words: str, *, size: float, color: str = INK, weight: str = "normal") -> None:
+    axes.text(x, y, words, ha="center", va="center", fontsize=size, color=color, weight=weight)
+
+
+def _both(axes: Axes, x: float, y: float, words: Sequence[str]) -> None:
+    """Nothing; each world's words stand there in its colour."""
+    for number, said in enumerate(words):
+        _say(axes, x, y - 0.3 * number, said, size=9, color=COLOURS[number])

@@ -1,0 +1,126 @@
+"""What the notebooks lean on: excerpts of the live source, recorded predictions, figures, and a tracer of the core."""
+
+import inspect
+import io
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from IPython.display import Image, Markdown, display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lessons.harness.report.curves import COLOURS, INK, PALE, curve
+from rl_core.errors import InvalidArgument
+
+__all__ = [
+    "COLOURS", "INK", "PALE", "compare", "curve", "excerpt", "functions_used", "panels", "plain", "shape_of", "show",
+    "table",
+]  # fmt: skip
+
+ROOT = Path(__file__).resolve().parents[2]
+DPI = 110
+
+
+def excerpt(function: Callable[..., Any] | type, first: str, last: str | None = None) -> Markdown:
+    """Return lines of a function's source as it is now, from the first line that holds `first` to the next with `last`.
+
+    Without `last` it is one line. The lines are found by their text, so an excerpt can go stale only with an error:
+    InvalidArgument when a text is not there.
+    """
+    lines, offset = inspect.getsourcelines(inspect.unwrap(function))
+    start = _line_with(first, lines, 0, function)
+    stop = start if last is None else _line_with(last, lines, start, function)
+    path = Path(inspect.getsourcefile(inspect.unwrap(function)) or "").resolve().relative_to(ROOT).as_posix()
+    where = f"**`{path}`** · {offset + start}–{offset + stop}"
+    code = textwrap.dedent("".join(lines[start : stop + 1])).rstrip()
+    return Markdown(f"{where}\n\n```python\n{code}\n```")
+
+
+def _line_with(text: str, lines: Sequence[str], start: int, function: Any) -> int:
+    for number in range(start, len(lines)):
+        if text in lines[number]:
+            return number
+    raise InvalidArgument(
+        f"text={text!r} is in no line of {function.__qualname__} from its line {start + 1}; look again."
+    )
+
+
+def compare(question: str, prediction: float | str | None, measured: float | str) -> None:
+    """Nothing; one line stands beside another: what was predicted, and what came out."""
+    said = "–" if prediction is None else _told(prediction)
+    print(f"{question:<52} predicted {said:>8}   measured {_told(measured):>8}")
+
+
+def _told(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    digits = 3 if 0.995 <= value < 1 else 2  # a share close to 1 is not 1
+    return f"{value:,.{digits}f}".removesuffix(".00")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markdown:
+    """Return a table; what would be markup in a cell is shown as it is."""
+    lines = [head, ["---"] * len(head), *([_plain(cell) for cell in row] for row in rows)]
+    return Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))
+
+
+def _plain(cell: str) -> str:
+    return cell.replace("|", "&#124;").replace("<", "&lt;").replace("\n", "⏎")
+
+
+def shape_of(tensor: Tensor) -> str:
+    """Return a tensor's shape and type in a few characters."""
+    return f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def panels(rows: int, columns: int, *, width: float = 8.6, height: float = 3.2, **options: Any) -> tuple[Figure, Any]:
+    """Return a figure beside its grid of axes, in the style that all lessons share.
+
+    Labels are symbols, numbers and short English words: every reader has a font for these, in both languages.
+    """
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, **options)
+    for axes in grid.flat:
+        plain(axes)
+    return figure, grid
+
+
+def plain(axes: Axes) -> Axes:
+    """Return the axes without a frame, with a pale grid."""
+    axes.grid(color=PALE, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=INK, labelsize=8, length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    return axes
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Nothing; the figure is in the notebook, with words for those who cannot see it."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", facecolor="white", metadata={"Software": None})
+    display(Image(data=picture.getvalue(), width=round(figure.get_figwidth() * 96), alt=alt))
+
+
+def functions_used(call: Callable[[], Any]) -> set[str]:
+    """Return the names of the functions of the core, adapters aside, that run during a call."""
+    core, found = str(ROOT / "rl_core"), set()
+
+    def watch(frame: Any, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(core) and "adapters" not in code.co_filename:
+            name = code.co_qualname.replace("<locals>.", "")
+            if "<" not in name:  # comprehensions belong to the function around them
+                found.add(f"{Path(code.co_filename).relative_to(core).with_suffix('').as_posix()}: {name}")
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return found

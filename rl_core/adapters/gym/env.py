@@ -1,0 +1,156 @@
+"""Any Gymnasium environment with discrete actions, as an environment of the core, with networks that fit it."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete
+from torch import Tensor
+
+from rl_core.adapters.gym.rows import Array, VectorRows, make_rows
+from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_count
+from rl_core.types import Prompt, TimeStep
+
+
+class GymEnv:
+    """B rows of a Gymnasium environment.
+
+    `window` stops watching after that many steps: the row is truncated, and the next `reset` goes on where it stands,
+    restarting only the rows whose episode has ended. `window=None` plays whole episodes. `group_size` rows share a
+    start; groups need whole episodes.
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        rows: int,
+        *,
+        group_size: int = 1,
+        window: int | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Build the rows from an id, a factory of single environments, or a vectorised one with masked restart."""
+        check_count("rows", rows, 1)
+        check_count("group_size", group_size, 1)
+        if rows % group_size:
+            raise InvalidArgument(f"rows={rows} is no multiple of group_size={group_size}; pass one that is.")
+        if window is not None:
+            check_count("window", window, 1)
+            if group_size > 1:
+                raise InvalidArgument(f"window={window} with group_size={group_size}; groups need window=None.")
+        self._engine: VectorRows = make_rows(env, rows)
+        self.rows, self.group_size, self.window, self.device = rows, group_size, window, torch.device(device)
+        self.obs_shape, self.obs_count, self._first_obs = _observations(self._engine.single_observation_space)
+        self.action_count, self._first_action = _actions(self._engine.single_action_space)
+        self._generator = torch.Generator().manual_seed(seed)
+        obs_type = np.float32 if self.obs_count is None else np.int64
+        self._obs: Array = np.zeros((rows, *self.obs_shape), dtype=obs_type)
+        self._over: Array = np.ones(rows, dtype=bool)  # the episode has ended, and not only our watching
+        self._live: Array = np.zeros(rows, dtype=bool)
+        self._returns: Array = np.zeros(rows)
+        self._lengths: Array = np.zeros(rows, dtype=np.int64)
+        self._watched = 0
+        self._finished: list[tuple[float, int]] = []
+
+    def reset(self) -> tuple[Prompt, TimeStep]:
+        """Return the empty prompt beside what each row starts from."""
+        again = self._over if self.window is not None else np.ones(self.rows, dtype=bool)
+        if again.any():
+            groups = int(again.sum()) // self.group_size
+            starts = self._engine.draw_starts(groups, self._generator).repeat(self.group_size, axis=0)
+            self._see(self._engine.restart(again, starts), again)
+            self._returns[again], self._lengths[again] = 0.0, 0
+        self._over = np.zeros(self.rows, dtype=bool)
+        self._live = np.ones(self.rows, dtype=bool)
+        self._watched = 0
+        nothing = np.zeros(self.rows, dtype=bool)
+        return Prompt.empty(self.rows, self.device), self._time_step(np.zeros(self.rows), nothing, nothing)
+
+    def step(self, actions: Tensor) -> TimeStep:
+        """Return the answer to one action in each row."""
+        live = self._live
+        if not live.any():
+            raise InvalidState("step was called with no row live; call reset first.")
+        chosen = actions.cpu().numpy()
+        is_whole = np.issubdtype(chosen.dtype, np.integer)
+        if not is_whole or chosen.shape != (self.rows,) or not ((chosen >= 0) & (chosen < self.action_count)).all():
+            raise InvalidArgument(f"actions={chosen!r}; pass {self.rows} integers from 0 to {self.action_count - 1}.")
+        obs, reward, terminated, truncated = self._engine.advance(chosen + self._first_action, live)
+        self._watched += 1
+        self._see(obs[live], live)
+        reward = np.where(live, reward, 0.0)
+        if not np.isfinite(reward).all():
+            raise InvalidArgument(f"reward={reward!r} at step {self._watched} of {self._name()}; mend the environment.")
+        self._returns += reward
+        self._lengths += live
+        over = (terminated | truncated) & live
+        self._finished += [(float(self._returns[row]), int(self._lengths[row])) for row in over.nonzero()[0]]
+        self._over = self._over | over
+        self._live = live & ~over
+        if self._watched == self.window:
+            truncated = truncated | self._live
+            self._live = np.zeros(self.rows, dtype=bool)
+        return self._time_step(reward, terminated & live, truncated & live)
+
+    def finished(self) -> list[tuple[float, int]]:
+        """Return (return, length) of each episode that ended since last asked."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the physics, the generator, and the counts of the episodes under way."""
+        arrays = {"obs": self._obs, "over": self._over, "returns": self._returns, "lengths": self._lengths}
+        return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()} | {
+            "live": torch.from_numpy(self._live.copy()),
+            "watched": self._watched,
+            "finished": list(self._finished),
+            "generator": self._generator.get_state(),
+            "engine": self._engine.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to where `state_dict` was taken."""
+        if state["obs"].shape != self._obs.shape:
+            raise InvalidArgument(f"state has rows {tuple(state['obs'].shape)}, this environment {self._obs.shape}.")
+        arrays = (state[name].numpy().copy() for name in ("obs", "over", "returns", "lengths", "live"))
+        self._obs, self._over, self._returns, self._lengths, self._live = arrays
+        self._watched, self._finished = state["watched"], [tuple(pair) for pair in state["finished"]]
+        self._generator.set_state(state["generator"])
+        self._engine.load_state_dict(state["engine"])
+
+    def _see(self, obs: Array, rows: Array) -> None:
+        """Nothing; the rows' last observations are now these."""
+        known = self.obs_count is None or bool(
+            ((obs >= self._first_obs) & (obs - self._first_obs < self.obs_count)).all()
+        )
+        if not known or not np.isfinite(obs).all():
+            raise InvalidArgument(
+                f"observation={obs!r} at step {self._watched} of {self._name()}; mend the environment."
+            )
+        self._obs = self._obs.copy()  # the tensors given out must not change
+        self._obs[rows] = obs - self._first_obs if self._first_obs else obs
+
+    def _time_step(self, reward: Array, terminated: Array, truncated: Array) -> TimeStep:
+        tensors = (self._obs, reward.astype(np.float32), terminated, truncated, np.zeros(self.rows, dtype=bool))
+        return TimeStep(*(torch.from_numpy(array).to(self.device) for array in tensors))
+
+    def _name(self) -> str:
+        envs = getattr(self._engine, "envs", [self._engine])
+        return str(envs[0])
+
+
+def _observations(space: Any) -> tuple[tuple[int, ...], int | None, int]:
+    """Return (shape of one observation, how many there are or None, the first) of an observation space."""
+    if isinstance(space, Discrete):
+        return (), int(space.n), int(space.start)
+    if isinstance(space, Box):
+        return space.shape, None, 0
+    raise InvalidType(f"observation_space={space} is neither Box nor Discrete; flatten it with a Gymnasium wrapper.")
+
+
+def _actions(space: Any) -> tuple[int, int]:
+    """Return (how many actions there are, the first) of an action space."""
+    if not isinstance(space, Discrete):
+        raise InvalidType(f"action_space={space} is not Discrete; this core chooses among a finite number of actions.")
+    return int(space.n), int(space.start)

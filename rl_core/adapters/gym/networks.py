@@ -1,0 +1,116 @@
+"""Perceptrons over observations: a policy with its critic, and a scorer of what was done."""
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rl_core.errors import check_positive
+from rl_core.masked import select
+from rl_core.types import Episodes, Output, Prompt
+
+
+class MLPNetwork(nn.Module):
+    """A policy and a critic, two perceptrons side by side, that answer each observation on its own."""
+
+    memoryless = True
+
+    def __init__(
+        self,
+        obs_shape: tuple[int, ...],
+        obs_count: int | None,
+        action_count: int,
+        *,
+        hidden: int = 64,
+        critic: bool = True,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Build both; `obs_count` is None for real observations of `obs_shape`, else they are integers below it."""
+        super().__init__()
+        check_positive("temperature", temperature)
+        self.obs_shape, self.obs_count, self.temperature = obs_shape, obs_count, temperature
+        width = int(np.prod(obs_shape)) if obs_count is None else obs_count
+        self.policy = _perceptron(width, hidden, action_count, 0.01, generator)
+        self.critic = _perceptron(width, hidden, 1, 1.0, generator) if critic else None
+
+    @classmethod
+    def for_env(cls, env: Any, **options: Any) -> Self:
+        """Return a network that fits a `GymEnv`; options as in the constructor."""
+        return cls(env.obs_shape, env.obs_count, env.action_count, **options).to(env.device)
+
+    def start(self, prompt: Prompt) -> tuple[()]:
+        """Return the memory of a network that has none."""
+        return ()
+
+    def step(self, obs: Tensor, state: tuple[()]) -> tuple[Output, tuple[()]]:
+        """Return the answer to one observation per row."""
+        return self._answer(obs), ()
+
+    def forward(self, prompt: Prompt, obs: Tensor) -> Output:
+        """Return the answers to whole rows [B, T, *O]."""
+        return self._answer(obs)
+
+    unroll = forward
+
+    def _answer(self, obs: Tensor) -> Output:
+        x = _features(obs, self.obs_shape, self.obs_count, next(self.parameters()).dtype)
+        logits = self.policy(x) / self.temperature
+        value = logits.new_zeros(logits.shape[:-1]) if self.critic is None else self.critic(x).squeeze(-1)
+        return Output(logits, value)
+
+
+class MLPScorer(nn.Module):
+    """A reward for each step from what was seen and done in it: the reward model of a world without words."""
+
+    def __init__(
+        self,
+        obs_shape: tuple[int, ...],
+        obs_count: int | None,
+        action_count: int,
+        *,
+        hidden: int = 64,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Build it; it says 0 until it has learnt something. Arguments as those of `MLPNetwork`."""
+        super().__init__()
+        self.obs_shape, self.obs_count, self.action_count = obs_shape, obs_count, action_count
+        width = int(np.prod(obs_shape)) if obs_count is None else obs_count
+        self.reward = _perceptron(width + action_count, hidden, 1, 0.0, generator)
+
+    @classmethod
+    def for_env(cls, env: Any, **options: Any) -> Self:
+        """Return a scorer that fits a `GymEnv`; options as in the constructor."""
+        return cls(env.obs_shape, env.obs_count, env.action_count, **options).to(env.device)
+
+    def score(self, episodes: Episodes) -> Tensor:
+        """Return the reward of each step, [B, T], with gradient; 0 where the mask is False."""
+        dtype = next(self.parameters()).dtype
+        seen = _features(episodes.obs, self.obs_shape, self.obs_count, dtype)
+        done = nn.functional.one_hot(episodes.actions, self.action_count).to(dtype)
+        return select(self.reward(torch.cat([seen, done], dim=-1)).squeeze(-1), episodes.mask)
+
+    forward = score
+
+    @torch.no_grad()
+    def scale_by(self, factor: float) -> None:
+        """Nothing; all rewards are from now on so many times as large."""
+        for parameter in self.reward[-1].parameters():
+            parameter.mul_(factor)
+
+
+def _features(obs: Tensor, shape: tuple[int, ...], count: int | None, dtype: torch.dtype) -> Tensor:
+    """Return observations [..., *O] as vectors: flat numbers, or one-hot where there are `count` of them."""
+    if count is not None:
+        return nn.functional.one_hot(obs, count).to(dtype)
+    return obs.reshape(*obs.shape[: obs.dim() - len(shape)], -1).to(dtype)
+
+
+def _perceptron(width: int, hidden: int, out: int, gain: float, generator: torch.Generator | None) -> nn.Sequential:
+    """Return a tanh perceptron of two hidden layers, orthogonal, whose last layer starts with the given gain."""
+    layers = [nn.Linear(width, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, out)]
+    for layer, size in zip(layers, (2**0.5, 2**0.5, gain), strict=True):
+        nn.init.orthogonal_(layer.weight, size, generator=generator)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(layers[0], nn.Tanh(), layers[1], nn.Tanh(), layers[2])

@@ -1,0 +1,108 @@
+"""What every update makes sure of: something to learn from, a fit reference, and that the sampler was this policy."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from rl_core.errors import InvalidArgument, InvalidState
+from rl_core.interfaces import Network
+from rl_core.losses.kl import kl_k1
+from rl_core.masked import masked_mean, select
+from rl_core.types import Metrics, Pairs, Prompt, Rollout
+
+
+def check_reference(network: Network, reference: Network | None) -> None:
+    """Nothing; InvalidArgument when the reference cannot be one."""
+    if reference is network:
+        raise InvalidArgument("reference is the network itself; pass a frozen copy, or None for no reference.")
+    if isinstance(network, nn.Module) and isinstance(reference, nn.Module):
+        learning = {id(weight) for weight in network.parameters() if weight.requires_grad}
+        if any(id(weight) in learning for weight in reference.parameters()):
+            raise InvalidArgument(
+                "reference shares weights that learn with the network; pass a frozen copy, or the model without its "
+                "adapters."
+            )
+    if reference is not None and network.memoryless and not reference.memoryless:
+        raise InvalidArgument("reference has a memory and the network has none; pass two of a kind.")
+
+
+def live_rows_of(rollout: Rollout) -> Tensor:
+    """Return which rows have a step to learn from, [B] bool; InvalidArgument when none has."""
+    live = rollout.mask.any(dim=1)
+    if not live.any():
+        raise InvalidArgument("rollout has no live step; play at least one that is not discarded.")
+    return live
+
+
+def check_groups(rollout: Rollout, size: int) -> None:
+    """Nothing; InvalidArgument unless the rows are groups of that size, each from one start."""
+    if len(rollout) % size:
+        raise InvalidArgument(f"rollout has {len(rollout)} rows, no multiple of group_size={size}; play groups.")
+    first = torch.arange(len(rollout), device=rollout.mask.device) // size * size  # each row's first sibling
+    apart = ~alike(rollout.prompt, rollout.prompt.rows(first), rollout.obs[:, 0], rollout.obs[first, 0])
+    if apart.any():
+        row = int(apart.nonzero()[0])
+        raise InvalidArgument(
+            f"rollout's rows {row // size * size} and {row} are of one group and began differently; play whole "
+            f"episodes in an environment of group_size={size}."
+        )
+
+
+def check_starts(pairs: Pairs) -> None:
+    """Nothing; InvalidArgument unless both episodes of every pair began alike."""
+    chosen, rejected = pairs.chosen, pairs.rejected
+    apart = ~alike(chosen.prompt, rejected.prompt, chosen.obs[:, 0], rejected.obs[:, 0])
+    if apart.any():
+        raise InvalidArgument(
+            f"pairs has two episodes from different starts in row {int(apart.nonzero()[0])}; compare episodes from one."
+        )
+
+
+def alike(one: Prompt, other: Prompt, first: Tensor, second: Tensor) -> Tensor:
+    """Return which rows have the same prompt, whatever its padding, and the same first observation, [B] bool."""
+    width = max(one.tokens.shape[1], other.tokens.shape[1])
+    prompts = [
+        pad(torch.where(each.mask, each.tokens, -1), (width - each.tokens.shape[1], 0), value=-1)
+        for each in (one, other)
+    ]
+    same = first == second
+    return (prompts[0] == prompts[1]).all(dim=1) & (same.flatten(1).all(dim=1) if same.dim() > 1 else same)
+
+
+def diagnose(rollout: Rollout, logprobs: Tensor, ref_logprobs: Tensor, *, max_sampler_gap: float | None) -> Metrics:
+    """Return what is to be known of a rollout before learning from it; an error when its sampler was another policy."""
+    mask = rollout.mask
+    sampler_gap = select(rollout.logprobs - logprobs, mask).abs().max().item()
+    if max_sampler_gap is not None and not sampler_gap <= max_sampler_gap:
+        raise InvalidState(
+            f"sampler_gap={sampler_gap:.2e} nats exceeds max_sampler_gap={max_sampler_gap:.0e}: the network "
+            "that learns is not the one that played, or its steps and unroll differ; in bfloat16 pass a larger limit."
+        )
+    return {
+        "reward": masked_mean(rollout.rewards, mask).item(),
+        "kl": masked_mean(kl_k1(logprobs, ref_logprobs), mask).item(),
+        "sampler_gap": sampler_gap,
+        "steps": float(mask.sum()),
+    }
+
+
+def first_ratio(step: Metrics) -> float:
+    """Return 1 + the first minibatch's largest |ratio - 1|; an error unless that is 1."""
+    if step["ratio_gap"] > 1e-4:
+        raise InvalidState(
+            f"first_ratio={1 + step['ratio_gap']} is not 1: the network answers otherwise with gradient than without; "
+            "look for dropout, batch statistics, or an autocast around one of the two."
+        )
+    return 1 + step["ratio_gap"]
+
+
+def check_pairs(pairs: Pairs) -> None:
+    """Nothing; InvalidArgument unless every pair can be learnt from."""
+    if not len(pairs):
+        raise InvalidArgument("pairs is empty; pass at least one.")
+    if len(pairs.rejected) != len(pairs.chosen):
+        raise InvalidArgument(f"pairs has {len(pairs.chosen)} chosen and {len(pairs.rejected)} rejected; pair them.")
+    for name, episodes in (("chosen", pairs.chosen), ("rejected", pairs.rejected)):
+        empty = (~episodes.mask.any(dim=1)).nonzero().flatten().tolist()
+        if empty:
+            raise InvalidArgument(f"pairs.{name} has no step that counts in row {empty[0]}; leave that pair out.")
