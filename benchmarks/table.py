@@ -1,4 +1,4 @@
-"""The README's tables, from the stored results."""
+"""The tables of docs/results.md and of the README, in both languages, from the stored results."""
 
 import json
 import re
@@ -8,15 +8,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.chinese import CHINESE
 from lessons.harness.report.chat_model import in_markdown
 
 Result = dict[str, Any]
 ROOT = Path(__file__).parent.parent
 LEARNING, REAL = Path(__file__).with_name("learning.json"), Path(__file__).parent / "chat_model" / "summary.json"
-PAGES = ("README.md", "README.zh.md")
+PAGES = {"README.md": "en", "README.zh.md": "zh", "docs/results.md": "en", "docs/results.zh.md": "zh"}
 BLOCK = "<!-- {name}: made by {command} -->\n{text}\n<!-- end of {name} -->"
 MADE_BY = {
+    "summary": "python -m benchmarks.learning",
     "results": "python -m benchmarks.learning",
+    "head start": "python -m benchmarks.head_start",
     "real": "python -m lessons.chat_model --out benchmarks/chat_model",
 }
 
@@ -59,7 +62,7 @@ def steps(bar: str) -> Row:
 TONES = (
     Row("rude", "<= 3 %", after("rude"), percent),
     Row("polite", ">= 90 %", after("polite"), percent),
-    Row("right, less right before", ">= -2 points", lambda r: r["after"]["right"] - r["before"]["right"], percent),
+    Row("change of right", ">= -2 points", lambda r: r["after"]["right"] - r["before"]["right"], percent),
     Row("ended with EOS", ">= 99 %", after("eos"), percent),
     Row("KL to the reference, nats an answer", "<= 5", after("kl")),
     SECONDS,
@@ -163,52 +166,118 @@ TABLES: dict[str, tuple[str, tuple[Row, ...]]] = {
 }
 
 
-def table(stored: dict[str, Any]) -> str:
-    """Return the table in Markdown: median and range over the seeds, beside the bar and the run that learns nothing."""
-    lines = [
-        "| | bar | median | range over seeds | learning rate 0 |",
-        "|---|---|---:|---:|---:|",
-    ]
-    for name, (title, rows) in TABLES.items():
-        runs = [result for result in stored["results"] if result["name"] == name]
-        if not runs:
-            continue
-        learnt = [result for result in runs if result["learns"]]
-        control = [result for result in runs if not result["learns"]]
-        lines.append(f"| **{title}**, {len(learnt)} seeds | | | | |")
-        lines += [line(row, learnt, control) for row in rows]
+@dataclass(frozen=True)
+class Summary:
+    """One line of the README's table: an algorithm, and where its results stand for each world."""
+
+    title: str
+    cartpole: str
+    language: str
+    pole: Row = SAMPLED
+    answers: tuple[Row, ...] = TONES[:3]
+
+
+ACCURATE = Row("accuracy", "", after("accuracy"), percent)
+SUMMARY = (
+    Summary("SFT", "sft cartpole", "sft language", answers=(TONES[0],)),
+    Summary("Reward model", "reward_model cartpole", "reward_model language", ACCURATE, (ACCURATE,)),
+    Summary("PPO", "ppo cartpole", "ppo language"),
+    Summary("RLHF in three steps", "rlhf cartpole", "rlhf language"),
+    Summary("DPO", "dpo cartpole", "dpo language"),
+    Summary("GRPO", "grpo cartpole", "grpo language"),
+    Summary("REINFORCE, leave-one-out", "reinforce cartpole", "reinforce language"),
+    Summary("Best of 8, nothing trained", "best_of_8 cartpole", "best_of_8 language"),
+)
+
+
+def summary(stored: dict[str, Any], language: str) -> str:
+    """Return eight lines, an algorithm each: the range over all seeds in both worlds, and how long training took."""
+    word = in_language(language)
+    lines = [row_of("", word("CartPole: return"), word("s"), word("language: rude, polite, right"), word("s"))]
+    lines.append("|---|---|---:|---|---:|")
+    for each in SUMMARY:
+        pole, answers = (trained(stored, name) for name in (each.cartpole, each.language))
+        cells = [range_of(each.pole, pole, word), seconds_of(pole)]
+        cells += ["; ".join(range_of(row, answers, word) for row in each.answers), seconds_of(answers)]
+        lines.append(row_of(word(each.title), *cells))
     return "\n".join(lines)
 
 
-def line(row: Row, learnt: list[Result], control: list[Result]) -> str:
+def range_of(row: Row, results: list[Result], word: Callable[[str], str]) -> str:
+    """Return a quantity's name with its least and greatest value over the seeds."""
+    values = [value for result in results if (value := row.value(result)) is not None]
+    low, high = row.told(min(values)), row.told(max(values))
+    return f"{word(row.name)} {low if low == high else f'{low} {word("to")} {high}'}"
+
+
+def seconds_of(results: list[Result]) -> str:
+    """Return the median seconds of training, where there was any."""
+    seconds = [result["seconds"] for result in results if "seconds" in result]
+    return number(median(seconds)) if seconds else "–"
+
+
+def trained(stored: dict[str, Any], name: str) -> list[Result]:
+    """Return the results of one kind of run over all seeds, controls aside."""
+    return [result for result in stored["results"] if result["name"] == name and result["learns"]]
+
+
+def table(stored: dict[str, Any], language: str) -> str:
+    """Return the whole table: median and range over the seeds, the bar, and the run that learns nothing."""
+    word = in_language(language)
+    heads = ("", word("bar"), word("median"), word("range over seeds"), word("learning rate 0"))
+    lines = [row_of(*heads), "|---|---|---:|---:|---:|"]
+    for name, (title, rows) in TABLES.items():
+        runs = trained(stored, name)
+        if not runs:
+            continue
+        control = [result for result in stored["results"] if result["name"] == name and not result["learns"]]
+        lines.append(row_of(f"**{word(title)}**, {len(runs)} {word('seeds')}", "", "", "", ""))
+        lines += [line(row, runs, control, word) for row in rows]
+    return "\n".join(lines)
+
+
+def line(row: Row, runs: list[Result], control: list[Result], word: Callable[[str], str]) -> str:
     """Return one quantity's line."""
-    values = [value for r in learnt if (value := row.value(r)) is not None]
-    missing = len(learnt) - len(values)
-    middle = row.told(median(values)) if values else "never"
-    spread = f"{row.told(min(values))} to {row.told(max(values))}" if values else "never"
-    still = [value for r in control if (value := row.value(r)) is not None]
-    idle = row.told(median(still)) if still else "never" if control else ""
-    return f"| {row.name} | {row.bar} | {middle} | {spread}{f', {missing} never' if missing else ''} | {idle} |"
+    values = [value for result in runs if (value := row.value(result)) is not None]
+    missing = len(runs) - len(values)
+    middle = row.told(median(values)) if values else word("never")
+    spread = f"{row.told(min(values))} {word('to')} {row.told(max(values))}" if values else word("never")
+    spread += f", {missing} {word('never')}" if values and missing else ""
+    idle = [value for result in control if (value := row.value(result)) is not None]
+    still = row.told(median(idle)) if idle else word("never") if control else ""
+    return row_of(word(row.name), word(row.bar), middle, spread, still)
+
+
+def row_of(*cells: str) -> str:
+    """Return one line of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def in_language(language: str) -> Callable[[str], str]:
+    """Return how a label is said in a language; an error where a Chinese word is missing."""
+    return (lambda text: CHINESE[text] if text else "") if language == "zh" else (lambda text: text)
 
 
 def with_table(text: str, name: str, rows: str) -> str:
-    """Return the page with the table of that name made anew."""
+    """Return the page with the table of that name made anew, where it has one."""
     block = BLOCK.format(name=name, command=MADE_BY[name], text=rows)
     begin, end = block.split("\n", 1)[0], block.rsplit("\n", 1)[1]
     return re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: block, text, flags=re.DOTALL)
 
 
-def renewed(text: str) -> str:
-    """Return a README with all of its tables made anew from what is stored."""
-    text = with_table(text, "results", table(json.loads(LEARNING.read_text(encoding="utf-8"))))
+def renewed(text: str, language: str) -> str:
+    """Return a page with all of its tables made anew from what is stored."""
+    stored = json.loads(LEARNING.read_text(encoding="utf-8"))
+    text = with_table(text, "summary", summary(stored, language))
+    text = with_table(text, "results", table(stored, language))
     return with_table(text, "real", in_markdown(json.loads(REAL.read_text(encoding="utf-8"))))
 
 
 def main() -> None:
-    """Put the tables into the READMEs: `python -m benchmarks.table`."""
-    for page in PAGES:
+    """Put the tables into the pages: `python -m benchmarks.table`."""
+    for page, language in PAGES.items():
         path = ROOT / page
-        path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
+        path.write_text(renewed(path.read_text(encoding="utf-8"), language), encoding="utf-8")
         print(path)
 
 
