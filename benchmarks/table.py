@@ -1,5 +1,6 @@
 """The tables of docs/results.md and of the README, in both languages, from the stored results."""
 
+import inspect
 import json
 import re
 from collections.abc import Callable
@@ -8,15 +9,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import head_start
 from benchmarks.chinese import CHINESE
 from lessons.harness.report.chat_model import in_markdown
+from lessons.one_page import pole, train, words
 
 Result = dict[str, Any]
 ROOT = Path(__file__).parent.parent
+HEAD_START = Path(__file__).with_name("head_start.json")
 LEARNING, REAL = Path(__file__).with_name("learning.json"), Path(__file__).parent / "chat_model" / "summary.json"
 PAGES = {"README.md": "en", "README.zh.md": "zh", "docs/results.md": "en", "docs/results.zh.md": "zh"}
-BLOCK = "<!-- {name}: made by {command} -->\n{text}\n<!-- end of {name} -->"
+BLOCK = "<!-- {name}: from {command} -->\n{text}\n<!-- end of {name} -->"
 MADE_BY = {
+    "one page": "lessons/one_page.py",
     "summary": "python -m benchmarks.learning",
     "results": "python -m benchmarks.learning",
     "head start": "python -m benchmarks.head_start",
@@ -207,7 +212,8 @@ def range_of(row: Row, results: list[Result], word: Callable[[str], str]) -> str
     """Return a quantity's name with its least and greatest value over the seeds."""
     values = [value for result in results if (value := row.value(result)) is not None]
     low, high = row.told(min(values)), row.told(max(values))
-    return f"{word(row.name)} {low if low == high else f'{low} {word("to")} {high}'}"
+    spread = low if low == high else f"{low} {word('to')} {high}"
+    return f"{word(row.name)} {spread}"
 
 
 def seconds_of(results: list[Result]) -> str:
@@ -258,6 +264,12 @@ def in_language(language: str) -> Callable[[str], str]:
     return (lambda text: CHINESE[text] if text else "") if language == "zh" else (lambda text: text)
 
 
+def one_page() -> str:
+    """Return the functions of the one-page program, as code in Markdown."""
+    functions = (inspect.getsource(function).rstrip() for function in (pole, words, train))
+    return "```python\n" + "\n\n".join(functions) + "\n```"
+
+
 def with_table(text: str, name: str, rows: str) -> str:
     """Return the page with the table of that name made anew, where it has one."""
     block = BLOCK.format(name=name, command=MADE_BY[name], text=rows)
@@ -268,6 +280,8 @@ def with_table(text: str, name: str, rows: str) -> str:
 def renewed(text: str, language: str) -> str:
     """Return a page with all of its tables made anew from what is stored."""
     stored = json.loads(LEARNING.read_text(encoding="utf-8"))
+    text = with_table(text, "one page", one_page())
+    text = with_table(text, "head start", head_start.table(json.loads(HEAD_START.read_text(encoding="utf-8"))))
     text = with_table(text, "summary", summary(stored, language))
     text = with_table(text, "results", table(stored, language))
     return with_table(text, "real", in_markdown(json.loads(REAL.read_text(encoding="utf-8"))))
