@@ -50,6 +50,10 @@ class Network(Protocol):
         """Return the memory after the prompt."""
         ...
 
+    def repeat(self, state: Any, times: int) -> Any:
+        """Return the memory with each row so many times in a row; the given memory is used up."""
+        ...
+
     def step(self, obs: Tensor, state: Any) -> tuple[Output, Any]:
         """Return the answer to one observation per row and the new memory; the given memory is used up."""
         ...

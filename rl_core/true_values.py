@@ -86,7 +86,8 @@ def true_values(
     values, errors = torch.zeros_like(played.rewards), torch.zeros_like(played.rewards)
     mask = torch.zeros_like(played.mask)
     cells = (where & played.mask).nonzero()  # [N, 2]
-    cells = cells[cells[:, 1].argsort(stable=True)]  # states as far from their ends play on about as long
+    left = played.mask.sum(dim=1)[cells[:, 0]] - cells[:, 1]
+    cells = cells[left.argsort(stable=True)]  # states as far from their ends play on about as long
     for part in cells.split(max(1, most_rows // samples)):
         returns, counts = _play_on(env, network, played, part, samples, generator, rewards)  # [n, samples]
         count = counts.sum(dim=1)  # [n]
@@ -120,7 +121,7 @@ def _play_on(
 ) -> tuple[Tensor, Tensor]:
     """Return the discounted return of each continuation of each cell beside which of them count, both [n, samples]."""
     states = states_at(played, cells.repeat_interleave(samples, dim=0))
-    onward = rollout(env.restart(states), network, generator)
+    onward = rollout(env.restart(states), network, generator, group_size=samples)
     paid = rewards.of(onward)
     # At λ = 1 the critic's target is the discounted return, with the value of what a cut row saw last.
     _, returns = gae(paid, onward.values.to(paid.dtype), onward.terminated, onward.mask, gamma=rewards.gamma, lam=1.0)
