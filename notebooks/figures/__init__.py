@@ -1,13 +1,14 @@
 """What the notebooks show: excerpts, tables, figures and runs under way. Nothing else uses it."""
 
 from lessons.harness.report.curves import curve
-from lessons.harness.report.style import BAD, GOOD, INK, PALE
+from lessons.harness.report.style import BAD, EDGE, GOOD, INK, PALE
 from notebooks.figures.page import compare, excerpt, functions_used, panels, plain, shape_of, show, table
-from notebooks.figures.runs import COLOUR, HELD_OUT, SEED, finish, new_run, watch
+from notebooks.figures.runs import COLOUR, HELD_OUT, SEED, finish, new_run, progress, watch
 
 __all__ = [
     "BAD",
     "COLOUR",
+    "EDGE",
     "GOOD",
     "HELD_OUT",
     "INK",
@@ -21,6 +22,7 @@ __all__ = [
     "new_run",
     "panels",
     "plain",
+    "progress",
     "shape_of",
     "show",
     "table",

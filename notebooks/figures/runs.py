@@ -1,7 +1,7 @@
 """A lesson's runs as notebooks start and watch them: settings changed in one place, and a bar while one waits."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ from IPython.display import DisplayHandle
 from lessons.harness.report.style import COLOURS
 from lessons.harness.run import Recipe, Record, Run
 from lessons.worlds import NAMES, load
-from rl_core.errors import InvalidArgument
+from rl_core.errors import check_choice
 
 SEED, HELD_OUT = 0, 10_000
 """Of training, and of evaluation on held-out starts: they are never the same."""
@@ -23,31 +23,42 @@ T = TypeVar("T")
 
 
 def new_run(
-    recipe: Recipe, world: str, *, seed: int = SEED, update: dict[str, Any] | None = None, **changes: Any
+    recipe: Recipe,
+    world: str,
+    *,
+    settings: Any = None,
+    seed: int = SEED,
+    update: Mapping[str, Any] | None = None,
+    **changes: Any,
 ) -> Run:
-    """Return a run that has not begun: the recipe's settings of that world, some of them changed.
+    """Return a run that has not begun: the recipe's settings of that world, or others, some of them changed.
 
     `changes` are fields of the settings; `update` holds those of the algorithm's own settings within.
     """
-    if world not in recipe.settings:
-        raise InvalidArgument(f"world={world!r} has no {recipe.name}; pass one of {', '.join(recipe.settings)}.")
-    settings = replace(recipe.settings[world], **changes)
+    check_choice("world", world, recipe.settings)
+    settings = replace(recipe.settings[world] if settings is None else settings, **changes)
     settings = replace(settings, update=replace(settings.update, **(update or {})))
     return Run.start(recipe, load(world), settings, seed=seed, device="cpu")
 
 
 def finish(run: Run) -> list[Record]:
-    """Return the records of a run's iterations, after the last of them; a bar shows how far it is."""
-    return list(watch(run.recipe.train(run), total=run.config.iterations, what=f"{run.recipe.name} · {run.world.name}"))
+    """Return the records of all iterations of a run, under a bar until the last is done."""
+    return list(watch(run))
 
 
-def watch(items: Iterable[T], *, total: int, what: str = "") -> Iterator[T]:
-    """Give the items one by one, under a bar that is gone when the last has come; outside a notebook there is none."""
-    bar = _Bar(total, what)
+def watch(run: Run) -> Iterator[Record]:
+    """Return the records of a run's iterations, one as each is done, under a bar."""
+    records = run.recipe.train(run)
+    return progress(records, f"{run.recipe.name} · {run.world.name}", total=run.config.iterations)
+
+
+def progress(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
+    """Return the items, one by one, under a bar that is gone after the last; outside a notebook there is none."""
+    bar = _Bar(len(items) if isinstance(items, Sized) else total or 0, what)
     try:
         for number, item in enumerate(items, start=1):
-            bar.show(number, item)
             yield item
+            bar.show(number, item)
     finally:
         bar.clear()
 
