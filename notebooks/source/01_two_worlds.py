@@ -35,15 +35,66 @@
 # 你只需要会 Python 和一点 PyTorch，不需要任何强化学习（reinforcement learning, RL）基础——那正是我们要学的。
 
 # %%
-from dataclasses import replace
-
 import torch
+from IPython.display import display
+
+from lessons import one_page
+from notebooks.figures import excerpt
+
+torch.set_num_threads(1)
+display(excerpt(one_page.pole, "def pole", "return env"))
+display(excerpt(one_page.words, "def words", "return asked"))
+display(excerpt(one_page.train, "def train", "return network"))
+
+# %% [markdown] lang="en"
+# ## One page first
+#
+# That is the whole course on one page (`lessons/one_page.py`; excerpts like these are read from the files as they are).
+# Two functions say what the two worlds are: what is seen, what can be done, what is paid. The third one learns, and it
+# does not know in which world. Never mind the words that are new; each will have its turn. Here it is at work, first
+# with the pole, for some seconds: the return is the number of steps that it stayed up, of at most 500.
+
+# %% [markdown] lang="zh"
+# ## 先看这一页
+#
+# 整门课就在这一页里（`lessons/one_page.py`；这类摘录都是直接从源文件里读出来的）。前两个函数说明两个世界各是什么样：
+# 看到什么，能做什么，得到什么奖励。第三个函数负责学习，而它并不知道自己在哪个世界。有不认识的词没有关系，后面会一个个讲到。
+# 先让它对付杆子，只要几秒钟：回报（return）就是杆子立住的步数，最多 500。
+
+# %%
+torch.manual_seed(0)
+driver = one_page.train(*one_page.pole(), iterations=34)
+
+# %% [markdown] lang="en"
+# The pole stands. Now the same function with a language model, which is paid 1 for each answer that ends and holds a
+# good wish. It takes half a minute. Read the answers before and after.
+
+# %% [markdown] lang="zh"
+# 杆子立住了。现在把同一个函数用在语言模型上：每个有头有尾、带一句祝福的回答得 1 分。大约要半分钟。请对照训练前后的回答。
+
+# %%
+env, network, config, learning_rate = one_page.words()
+one_page.show_answers(network, "before")
+writer = one_page.train(env, network, config, learning_rate, iterations=16)
+one_page.show_answers(writer, "after")
+
+# %% [markdown] lang="en"
+# A habit has been learned: nobody showed the model a single wish, it was only paid for those that came by chance. The rest
+# of this lesson takes the page apart, word by word. It uses the course's own runs, which differ in that a judge also
+# looks at whether the answer is right, and that the policy is kept close to where it started.
+
+# %% [markdown] lang="zh"
+# 模型学会了一个习惯：没有人给它示范过一句祝福，只是它碰巧说出来的时候给了奖励。这一课余下的部分，就把这一页逐词拆开来看。
+# 后面用的是课程自己的训练设置，不同之处在于：裁判还会看答得对不对，而且策略不许离起点太远。
+
+# %%
+from dataclasses import replace
 
 from lessons.ppo import RECIPE, train
 from lessons.ppo import SETTINGS as PPO
 from lessons.worlds import NAMES, load
 from notebooks.figures import (
-    COLOUR, compare, curve, excerpt, finish, functions_used, new_run, panels, progress, shape_of, show, table, watch,
+    COLOUR, compare, curve, finish, functions_used, new_run, panels, progress, shape_of, show, table, watch,
 )  # fmt: skip
 from notebooks.figures.credit import credit_of, drawable, loop_picture, microscope
 from rl_core.advantages import gae
@@ -51,8 +102,6 @@ from rl_core.algorithms.ppo import ppo
 from rl_core.evaluate import sample
 from rl_core.losses.ppo import clipped_surrogate
 from rl_core.rollout import rollout
-
-torch.set_num_threads(1)
 
 # %% [markdown] lang="en"
 # ## Predict first
@@ -198,7 +247,7 @@ for name, world in worlds.items():
 #
 # $$\pi(a \mid s) = \frac{e^{z_a}}{\sum_b e^{z_b}}, \qquad a \sim \pi(\cdot \mid s)$$
 #
-# with $z$ the logits. Here are those lines of the core; excerpts like this one are read from the files as they are.
+# with $z$ the logits. Here are those lines of the core.
 # (`greedy` takes the likeliest action instead of rolling dice.)
 
 # %% [markdown] lang="zh"
@@ -212,7 +261,7 @@ for name, world in worlds.items():
 #
 # $$\pi(a \mid s) = \frac{e^{z_a}}{\sum_b e^{z_b}}, \qquad a \sim \pi(\cdot \mid s)$$
 #
-# 其中 $z$ 是 logits。下面是核心代码里对应的几行；这类摘录都是直接从源文件里读出来的。
+# 其中 $z$ 是 logits。下面是核心代码里对应的几行。
 # （`greedy` 表示不掷骰子，直接取概率最大的动作。）
 
 # %%
