@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLOURS = {0: "#d9772b", 1: "#2f6db5"}
-INK, PALE = "#333940", "#e6e8eb"
+from lessons.harness.report.style import COLOURS, INK, PALE
+
 LINES = (
     ("return", "return\n(mean of the last 100)"),
     ("loss", "loss"),
