@@ -119,7 +119,7 @@ def parse_command_line(
     parsed: Any = tyro.cli(command, args=given, description=description, prog=program())
     first = {item.name: getattr(parsed, item.name) for item in fields(FirstOptions)}
     more = {item.name: getattr(parsed.more, item.name) for item in fields(MoreOptions)}
-    return Options(**first, **more), {name: getattr(parsed, name) for name in names}
+    return Options(**first, **more), {name: getattr(parsed, f"world_{name}") for name in names}
 
 
 def world_asked_for(
@@ -148,5 +148,8 @@ def command_of(settings: Mapping[str, Any], algorithm: str, algorithms: Sequence
     chosen = [("algorithm", choice, field(default=algorithm))] if algorithms else []
     first = make_dataclass("First", chosen, frozen=True, kw_only=True)
     more = ("more", tyro.conf.OmitArgPrefixes[MoreOptions], field(default_factory=MoreOptions))
-    groups = [(name, type(default), field(default=default)) for name, default in settings.items()]
+    groups = [  # the world of language has the name of an option, so that a field of its own name would hide it
+        (f"world_{name}", Annotated[type(default), tyro.conf.arg(name=name)], field(default=default))
+        for name, default in settings.items()
+    ]
     return make_dataclass("Command", [more, *groups], bases=(FirstOptions, first), frozen=True, kw_only=True)
