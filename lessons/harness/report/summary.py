@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lessons.harness.report.credit import NOUNS, credit, credit_page, nouns
 from lessons.harness.report.curves import draw_curves, read_records
+from lessons.harness.report.numbers import number, percent
 from lessons.harness.report.snapshot import Snapshot
 from lessons.harness.run import Run
 from lessons.worlds.measure import wilson
@@ -72,17 +73,14 @@ def truth_table(run: Run, before: Snapshot, after: Snapshot) -> Table:
             cells = (told(run, look.results, name) if name in look.results else "–" for look in (before, after))
             table.add_row(name.replace("_", " "), *cells)
     for name, value in run.bounds(before.results, after.results).items():
-        table.add_row(name.replace("_", " "), "", f"{value:.2f}")
+        table.add_row(name.replace("_", " "), "", number(value))
     return table
 
 
 def told(run: Run, results: dict[str, float], name: str) -> str:
     """Return one number of the truth for people: a share with its interval, anything else as it is."""
     count = run.trials(name, results)
-    if count is None:
-        return f"{results[name]:,.2f}".removesuffix(".00")
-    low, high = wilson(results[name], count)
-    return f"{results[name]:.1%} [{low:.1%}, {high:.1%}]"
+    return number(results[name]) if count is None else percent(results[name], wilson(results[name], count))
 
 
 def credit_table(run: Run, before: Snapshot, after: Snapshot, row: int) -> Table:
@@ -93,8 +91,8 @@ def credit_table(run: Run, before: Snapshot, after: Snapshot, row: int) -> Table
             table.add_column(head, justify="left" if head == when else "right")
     lines = [credit(run, look, row)[-LAST_STEPS:] for look in (before, after)]
     empty = ("", "", "", "")
-    for number in range(max(map(len, lines))):
-        old, new = (line[number] if number < len(line) else empty for line in lines)
+    for place in range(max(map(len, lines))):
+        old, new = (line[place] if place < len(line) else empty for line in lines)
         table.add_row(*old, *new)
     return table
 
