@@ -50,7 +50,7 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, align:
 
 
 def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "|" + "".join(f" {cell} |" if cell else " |" for cell in cells)
 
 
 def _as_shown(cell: str) -> str:
