@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from lessons.harness.report.chat_model import in_markdown
+from lessons.harness.report.numbers import markdown_table, number, percent
 
 Result = dict[str, Any]
 ROOT = Path(__file__).parent.parent
@@ -21,24 +22,14 @@ MADE_BY = {
 }
 
 
-def percent(value: float) -> str:
-    """Return a share as people write it."""
-    return f"{round(value, 3) + 0.0:.1%}"  # + 0.0: no -0.0
-
-
-def number(value: float) -> str:
-    """Return a number without more digits than it deserves."""
-    return f"{value:,.0f}" if value >= 100 else f"{round(value, 2) + 0.0:.2f}"
-
-
 @dataclass(frozen=True)
 class Row:
-    """One quantity: its name, what is asked of it, where it stands in a result, how it is told."""
+    """One quantity: its name, what is asked of it, where it stands in a result, how it is written."""
 
     name: str
     bar: str
     value: Callable[[Result], float | None]
-    told: Callable[[float], str] = number
+    written: Callable[[float], str] = number
 
 
 def after(name: str) -> Callable[[Result], float | None]:
@@ -165,30 +156,28 @@ TABLES: dict[str, tuple[str, tuple[Row, ...]]] = {
 
 def table(stored: dict[str, Any]) -> str:
     """Return the table in Markdown: median and range over the seeds, beside the bar and the run that learns nothing."""
-    lines = [
-        "| | bar | median | range over seeds | learning rate 0 |",
-        "|---|---|---:|---:|---:|",
-    ]
+    lines: list[list[str]] = []
     for name, (title, rows) in TABLES.items():
         runs = [result for result in stored["results"] if result["name"] == name]
         if not runs:
             continue
-        learnt = [result for result in runs if result["learns"]]
+        trained = [result for result in runs if result["learns"]]
         control = [result for result in runs if not result["learns"]]
-        lines.append(f"| **{title}**, {len(learnt)} seeds | | | | |")
-        lines += [line(row, learnt, control) for row in rows]
-    return "\n".join(lines)
+        lines.append([f"**{title}**, {len(trained)} seeds", "", "", "", ""])
+        lines += [line(row, trained, control) for row in rows]
+    head = ("", "bar", "median", "range over seeds", "learning rate 0")
+    return markdown_table(head, lines, align="llrrr")
 
 
-def line(row: Row, learnt: list[Result], control: list[Result]) -> str:
+def line(row: Row, trained: list[Result], control: list[Result]) -> list[str]:
     """Return one quantity's line."""
-    values = [value for r in learnt if (value := row.value(r)) is not None]
-    missing = len(learnt) - len(values)
-    middle = row.told(median(values)) if values else "never"
-    spread = f"{row.told(min(values))} to {row.told(max(values))}" if values else "never"
+    values = [value for r in trained if (value := row.value(r)) is not None]
+    missing = len(trained) - len(values)
+    middle = row.written(median(values)) if values else "never"
+    spread = f"{row.written(min(values))} to {row.written(max(values))}" if values else "never"
     still = [value for r in control if (value := row.value(r)) is not None]
-    idle = row.told(median(still)) if still else "never" if control else ""
-    return f"| {row.name} | {row.bar} | {middle} | {spread}{f', {missing} never' if missing else ''} | {idle} |"
+    idle = row.written(median(still)) if still else "never" if control else ""
+    return [row.name, row.bar, middle, spread + (f", {missing} never" if missing else ""), idle]
 
 
 def with_table(text: str, name: str, rows: str) -> str:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import Tensor
 
+from lessons.harness.report.numbers import signed
 from lessons.harness.report.style import BAD, COLOURS, EDGE, GOOD, INK, PAPER
 from notebooks.figures.page import label, panels
 from rl_core.advantages import gae
@@ -101,21 +102,17 @@ def poles(axes: Axes, states: Tensor, words: Sequence[str]) -> None:
         axes.text(place, -0.4, word, ha="center", va="center", fontsize=8, color=INK)
 
 
-def _told(value: float, limit: float) -> str:
-    digits = 1 if limit >= 10 else 2 if limit >= 0.1 else 3
-    return f"{value:+.{digits}f}" if abs(value) >= 0.5 * 10**-digits else "0"
-
-
 def _numbers(axes: Axes, credit: Credit) -> None:
     """Draw a line of cells for each quantity, coloured on its own scale."""
     names = list(credit.lines)
     for line, name in enumerate(names):
         limit = max(1e-6, *map(abs, credit.lines[name]))
+        digits = 1 if limit >= 10 else 2 if limit >= 0.1 else 3
         for place, value in enumerate(credit.lines[name]):
             box = FancyBboxPatch((place - 0.46, line - 0.42), 0.92, 0.84, boxstyle="round,pad=0,rounding_size=0.08",
                                  facecolor=SIGNS(0.5 + 0.42 * value / limit), lw=0)  # fmt: skip
             axes.add_patch(box)
-            axes.text(place, line, _told(value, limit), ha="center", va="center",
+            axes.text(place, line, signed(value, digits), ha="center", va="center",
                       fontsize=8, color=INK)  # fmt: skip
     axes.set(xlim=(-0.5, len(credit.words) - 0.5), ylim=(len(names) - 0.5, -0.5))
     axes.set_yticks(range(len(names)), names, fontsize=10)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import rl_core
+from lessons.harness.report.numbers import markdown_table, number
 from lessons.harness.report.style import INK, PALE
 from rl_core.errors import InvalidArgument
 
@@ -45,9 +46,9 @@ def file_of(function: Callable[..., Any] | type) -> str:
 
 
 def _line_with(text: str, lines: Sequence[str], start: int, function: Any) -> int:
-    for number in range(start, len(lines)):
-        if text in lines[number]:
-            return number
+    for place in range(start, len(lines)):
+        if text in lines[place]:
+            return place
     raise InvalidArgument(
         f"text={text!r} is in no line of {function.__qualname__} from its line {start + 1}; look again."
     )
@@ -55,25 +56,17 @@ def _line_with(text: str, lines: Sequence[str], start: int, function: Any) -> in
 
 def compare(question: str, prediction: float | str | None, measured: float | str) -> None:
     """Print what was predicted beside what came out."""
-    said = "–" if prediction is None else _told(prediction)
-    print(f"{question:<52} predicted {said:>8}   measured {_told(measured):>8}")
+    predicted = "–" if prediction is None else _written(prediction)
+    print(f"{question:<52} predicted {predicted:>8}   measured {_written(measured):>8}")
 
 
-def _told(value: float | str) -> str:
-    if isinstance(value, str):
-        return value
-    digits = 3 if 0.995 <= value < 1 else 2  # a share close to 1 is not 1
-    return f"{value:,.{digits}f}".removesuffix(".00")
+def _written(value: float | str) -> str:
+    return value if isinstance(value, str) else number(value)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markdown:
     """Return a table; what would be markup in a cell is shown as it is."""
-    lines = [head, ["---"] * len(head), *([_plain(cell) for cell in row] for row in rows)]
-    return Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))
-
-
-def _plain(cell: str) -> str:
-    return cell.replace("|", "&#124;").replace("<", "&lt;").replace("\n", "⏎")
+    return Markdown(markdown_table(head, rows))
 
 
 def shape_of(tensor: Tensor) -> str:

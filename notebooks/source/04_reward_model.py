@@ -57,8 +57,8 @@ import torch
 from IPython.display import display
 
 from lessons import ppo, reward_model
+from lessons.harness.evaluation import judged
 from lessons.harness.report.summary import told
-from lessons.harness.run import judged
 from lessons.worlds import NAMES
 from lessons.worlds.measure import mean, swapped
 from notebooks.figures import (

@@ -1,5 +1,6 @@
 """Who gets the credit: each step of a played row with its reward, KL and advantage; and the nouns behind them."""
 
+from lessons.harness.report.numbers import markdown_table, signed
 from lessons.harness.report.snapshot import Snapshot
 from lessons.harness.run import Run
 
@@ -17,7 +18,7 @@ def credit(run: Run, look: Snapshot, row: int) -> list[Line]:
     kls = (batch.logprobs - batch.ref_logprobs)[row][mask].tolist()
     advantages = (batch.returns - batch.values)[row][mask].tolist()  # in units of reward, before normalisation
     columns = zip(words, rewards, kls, advantages, strict=True)
-    return [(repr(word)[1:-1], f"{r:+.2f}", f"{k:+.3f}", f"{a:+.2f}") for word, r, k, a in columns]
+    return [(repr(word)[1:-1], signed(r), signed(k, 3), signed(a)) for word, r, k, a in columns]
 
 
 def nouns(run: Run, look: Snapshot) -> dict[str, str]:
@@ -41,10 +42,8 @@ def credit_page(run: Run, before: Snapshot, after: Snapshot, shown: str, rows: i
         for when, look in (("before", before), ("after", after)):
             total = look.played.rewards[row].sum().item()
             lines += [f"## Start {row + 1}, {when}: return {total:+.1f}", ""]
-            lines += ["| step | reward | KL to the reference | advantage |", "|---|---:|---:|---:|"]
             steps = credit(run, look, row)
-            if len(steps) > LONG:
-                lines.append(f"| … {len(steps) - LONG} steps before | | | |")
-            lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in step) + " |" for step in steps[-LONG:]]
-            lines.append("")
+            left_out = [(f"… {len(steps) - LONG} steps before", "", "", "")] if len(steps) > LONG else []
+            head = ("step", "reward", "KL to the reference", "advantage")
+            lines += [markdown_table(head, [*left_out, *steps[-LONG:]], align="lrrr"), ""]
     return "\n".join(lines)
