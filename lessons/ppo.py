@@ -33,6 +33,7 @@ SETTINGS = {
         steps=32,
         learning_rate=1e-3,
         evaluate_every=65_536,
+        replays=0,  # from so large a model a true value costs minutes
         update=PPOConfig(
             gamma=1.0,
             lam=1.0,

@@ -13,7 +13,7 @@ from rl_core.errors import InvalidArgument, check_at_least, check_between, check
 
 SCHEDULES = ("linear", "one_cycle", "constant")
 QUICK = 3  # iterations of a smoke run
-QUICK_ROWS, QUICK_STARTS, QUICK_DEMONSTRATIONS = 16, 32, 64  # the most of each in a smoke run
+QUICK_ROWS, QUICK_STARTS, QUICK_DEMONSTRATIONS, QUICK_REPLAYS = 16, 32, 64, 4  # the most of each in a smoke run
 ROUNDED = {"bfloat16": 1.0}
 """How far, in nats, a token's log-probability while sampling may lie from that of the whole row in a rough type."""
 
@@ -218,7 +218,19 @@ class PlaySettings(Settings):
 class PPOSettings(PlaySettings):
     """A whole run of PPO."""
 
+    replays: int = 64
+    """How often the report plays on from a state to find its true value: 2 or more, or 0 for not at all."""
     update: PPOConfig = field(default_factory=PPOConfig)
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        super().__post_init__()
+        if self.replays:
+            check_count("replays", self.replays, 2)
+
+    def quick_changes(self) -> dict[str, Any]:
+        """Return what a smoke run has less of."""
+        return super().quick_changes() | {"replays": min(QUICK_REPLAYS, self.replays)}
 
 
 @dataclass(frozen=True)

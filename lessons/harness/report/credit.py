@@ -2,10 +2,11 @@
 
 from lessons.harness.report.numbers import markdown_table, signed
 from lessons.harness.report.snapshot import Snapshot
+from lessons.harness.report.true_value import HEAD, beside
 from lessons.harness.run import Run
 
 NOUNS = ("state", "action", "policy", "reward", "advantage", "value", "environment", "trajectory")
-Line = tuple[str, str, str, str]
+Line = tuple[str, ...]
 LONG = 40  # steps shown of a long row
 
 
@@ -42,8 +43,10 @@ def credit_page(run: Run, before: Snapshot, after: Snapshot, shown: str, rows: i
         for when, look in (("before", before), ("after", after)):
             total = look.played.rewards[row].sum().item()
             lines += [f"## Start {row + 1}, {when}: return {total:+.1f}", ""]
-            steps = credit(run, look, row)
-            left_out = [(f"… {len(steps) - LONG} steps before", "", "", "")] if len(steps) > LONG else []
-            head = ("step", "reward", "KL to the reference", "advantage")
-            lines += [markdown_table(head, [*left_out, *steps[-LONG:]], align="lrrr"), ""]
+            head, steps = ("step", "reward", "KL to the reference", "advantage"), credit(run, look, row)
+            if look.truth is not None:
+                head += HEAD
+                steps = [(*step, *more) for step, more in zip(steps, beside(look.batch, look.truth, row), strict=True)]
+            left_out = [(f"… {len(steps) - LONG} steps before", *[""] * (len(head) - 1))] if len(steps) > LONG else []
+            lines += [markdown_table(head, [*left_out, *steps[-LONG:]], align="l" + "r" * (len(head) - 1)), ""]
     return "\n".join(lines)

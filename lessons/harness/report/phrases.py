@@ -53,6 +53,7 @@ PHRASES = {
     "nouns": ("One loop, eight nouns, filled from this run", "同一个循环，八个名词，取自本次运行"),
     "look": ("Look at", "请看"),
     "look_answers": ("answers.md   what changed, question by question", "answers.md   逐题对比前后的回答"),
+    "look_calibration": ("calibration.png   the critic against the truth", "calibration.png   评论家与真实价值"),
     "look_curves": ("curves.png   how it went", "curves.png   训练曲线"),
     "look_film": ("film.gif     the same starts before and after", "film.gif     同样的开头，训练前后"),
     "look_samples": ("samples.md   the credit of each step", "samples.md   每一步的功劳"),

@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from lessons.harness.report.true_value import truth_of
 from lessons.harness.run import Run
 from lessons.worlds import Advance, Results, nobody
 from rl_core.advantages import on_every_step
 from rl_core.algorithms.ppo import PPOConfig, played_batch
 from rl_core.rollout import relabel, rollout
+from rl_core.true_values import TrueValues
 from rl_core.types import Batch, Rollout
 
 EXAMPLES = 12
@@ -21,6 +23,7 @@ class Snapshot:
     results: Results
     played: Rollout
     batch: Batch  # the same rows with advantages by what was known at that time, and both log-probabilities
+    truth: TrueValues | None  # of some of their states, where a critic has learned
 
 
 def take_snapshot(run: Run, *, seed: int, quick: bool, advance: Advance = nobody) -> Snapshot:
@@ -30,7 +33,7 @@ def take_snapshot(run: Run, *, seed: int, quick: bool, advance: Advance = nobody
     played = rollout(env, run.network, torch.Generator(run.device).manual_seed(seed))
     if run.scorer is not None:
         played = relabel(played, run.scorer, micro_rows=run.config.micro_rows)
-    return Snapshot(results, played, batch_of(run, played))
+    return Snapshot(results, played, batch_of(run, played), truth_of(run, env, played, seed=seed))
 
 
 def batch_of(run: Run, played: Rollout) -> Batch:

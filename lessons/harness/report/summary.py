@@ -16,11 +16,12 @@ from lessons.harness.report.numbers import number, percent
 from lessons.harness.report.phrases import phrase
 from lessons.harness.report.screen import Screen
 from lessons.harness.report.snapshot import Snapshot
+from lessons.harness.report.true_value import draw_calibration
 from lessons.harness.report.verdict import verdict, what_next
 from lessons.worlds.measure import wilson
 
 LONGEST = 300  # characters of an episode on the screen
-LOOK_AT = ("answers", "film", "curves", "samples")
+LOOK_AT = ("answers", "film", "curves", "samples", "calibration")
 
 
 def report(
@@ -61,6 +62,7 @@ def draw(looks: Sequence[tuple[Any, Snapshot, Snapshot]], facts: dict[str, Any],
     pages = [credit_page(run, old, new, run.world.show(old.played, new.played, folder).name) for run, old, new in looks]
     (folder / "samples.md").write_text("\n".join(pages), encoding="utf-8")
     draw_curves(looks, read_records(folder / "metrics.jsonl"), facts, folder / "curves.png")
+    draw_calibration([(run.world.title, new.batch, new.truth) for run, _, new in looks], folder / "calibration.png")
     draw_film(looks, folder / "film.gif")
 
 
