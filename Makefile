@@ -2,23 +2,27 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check lab notebooks models benchmark real clean
+.PHONY: run test check lab lab-zh notebooks models benchmark real clean
 .DEFAULT_GOAL := run
 
 run: .venv/ready
 	$(BIN)/python -m lessons.side_by_side
 
 test: .venv/ready-dev
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
 
 check: .venv/ready-dev .venv/ready-real
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 -m "slow or browser"
 
+# JupyterLab on lesson 1, with the whole repository in its file browser.
 lab: .venv/ready
-	$(BIN)/jupyter lab notebooks/en/01_two_worlds.ipynb
+	$(BIN)/jupyter lab --ServerApp.root_dir=. notebooks/en/01_two_worlds.ipynb
+
+lab-zh: .venv/ready
+	$(BIN)/jupyter lab --ServerApp.root_dir=. notebooks/zh/01_two_worlds.ipynb
 
 # Notebooks in both languages from notebooks/source, executed.
 notebooks: .venv/ready

@@ -16,6 +16,7 @@ import torch
 import tyro
 from torch import nn
 
+from lessons.harness.report.numbers import markdown_table, number
 from lessons.harness.run import Run
 from lessons.ppo import RECIPE, SETTINGS
 from lessons.worlds import load
@@ -70,8 +71,8 @@ def table(results: list[dict[str, Any]]) -> str:
         rows = [row for row in results if row["start"] == start]
         steps = [row["steps_to_solved"] or float("inf") for row in rows]
         entropy = sum(row["entropy"] for row in rows) / len(rows)
-        lines.append(f"| {start} | {entropy:.2f} | {median(steps):,.0f} | {min(steps):,.0f} to {max(steps):,.0f} |")
-    return "\n".join(lines)
+        lines.append((start, number(entropy), number(median(steps)), f"{number(min(steps))} to {number(max(steps))}"))
+    return markdown_table(head, lines, align="lrrr")
 
 
 def main(seeds: int = len(SEEDS), jobs: int = 2, out: Path = STORED) -> None:

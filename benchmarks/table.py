@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks import head_start
 from benchmarks.chinese import CHINESE
 from lessons.harness.report.chat_model import in_markdown
+from lessons.harness.report.numbers import markdown_table, number, percent
 from lessons.one_page import pole, train, words
 
 Result = dict[str, Any]
@@ -29,24 +30,14 @@ MADE_BY = {
 }
 
 
-def percent(value: float) -> str:
-    """Return a share as people write it."""
-    return f"{round(value, 3) + 0.0:.1%}"  # + 0.0: no -0.0
-
-
-def number(value: float) -> str:
-    """Return a number without more digits than it deserves."""
-    return f"{value:,.0f}" if value >= 100 else f"{round(value, 2) + 0.0:.2f}"
-
-
 @dataclass(frozen=True)
 class Row:
-    """One quantity: its name, what is asked of it, where it stands in a result, how it is told."""
+    """One quantity: its name, what is asked of it, where it stands in a result, how it is written."""
 
     name: str
     bar: str
     value: Callable[[Result], float | None]
-    told: Callable[[float], str] = number
+    written: Callable[[float], str] = number
 
 
 def after(name: str) -> Callable[[Result], float | None]:
@@ -198,20 +189,20 @@ SUMMARY = (
 def summary(stored: dict[str, Any], language: str) -> str:
     """Return eight lines, an algorithm each: the range over all seeds in both worlds, and how long training took."""
     word = in_language(language)
-    lines = [row_of("", word("CartPole: return"), word("s"), word("language: rude, polite, right"), word("s"))]
-    lines.append("|---|---|---:|---|---:|")
+    head = ["", word("CartPole: return"), word("s"), word("language: rude, polite, right"), word("s")]
+    lines = []
     for each in SUMMARY:
         pole, answers = (trained(stored, name) for name in (each.cartpole, each.language))
         cells = [range_of(each.pole, pole, word), seconds_of(pole)]
         cells += ["; ".join(range_of(row, answers, word) for row in each.answers), seconds_of(answers)]
-        lines.append(row_of(word(each.title), *cells))
-    return "\n".join(lines)
+        lines.append([word(each.title), *cells])
+    return markdown_table(head, lines, align="llrlr")
 
 
 def range_of(row: Row, results: list[Result], word: Callable[[str], str]) -> str:
     """Return a quantity's name with its least and greatest value over the seeds."""
     values = [value for result in results if (value := row.value(result)) is not None]
-    low, high = row.told(min(values)), row.told(max(values))
+    low, high = row.written(min(values)), row.written(max(values))
     spread = low if low == high else f"{low} {word('to')} {high}"
     return f"{word(row.name)} {spread}"
 
@@ -230,33 +221,28 @@ def trained(stored: dict[str, Any], name: str) -> list[Result]:
 def table(stored: dict[str, Any], language: str) -> str:
     """Return the whole table: median and range over the seeds, the bar, and the run that learns nothing."""
     word = in_language(language)
-    heads = ("", word("bar"), word("median"), word("range over seeds"), word("learning rate 0"))
-    lines = [row_of(*heads), "|---|---|---:|---:|---:|"]
+    head = ["", word("bar"), word("median"), word("range over seeds"), word("learning rate 0")]
+    lines = []
     for name, (title, rows) in TABLES.items():
         runs = trained(stored, name)
         if not runs:
             continue
         control = [result for result in stored["results"] if result["name"] == name and not result["learns"]]
-        lines.append(row_of(f"**{word(title)}**, {len(runs)} {word('seeds')}", "", "", "", ""))
+        lines.append([f"**{word(title)}**, {len(runs)} {word('seeds')}", "", "", "", ""])
         lines += [line(row, runs, control, word) for row in rows]
-    return "\n".join(lines)
+    return markdown_table(head, lines, align="llrrr")
 
 
-def line(row: Row, runs: list[Result], control: list[Result], word: Callable[[str], str]) -> str:
+def line(row: Row, runs: list[Result], control: list[Result], word: Callable[[str], str]) -> list[str]:
     """Return one quantity's line."""
     values = [value for result in runs if (value := row.value(result)) is not None]
     missing = len(runs) - len(values)
-    middle = row.told(median(values)) if values else word("never")
-    spread = f"{row.told(min(values))} {word('to')} {row.told(max(values))}" if values else word("never")
+    middle = row.written(median(values)) if values else word("never")
+    spread = f"{row.written(min(values))} {word('to')} {row.written(max(values))}" if values else word("never")
     spread += f", {missing} {word('never')}" if values and missing else ""
     idle = [value for result in control if (value := row.value(result)) is not None]
-    still = row.told(median(idle)) if idle else word("never") if control else ""
-    return row_of(word(row.name), word(row.bar), middle, spread, still)
-
-
-def row_of(*cells: str) -> str:
-    """Return one line of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
+    still = row.written(median(idle)) if idle else word("never") if control else ""
+    return [word(row.name), word(row.bar), middle, spread, still]
 
 
 def in_language(language: str) -> Callable[[str], str]:

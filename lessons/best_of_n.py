@@ -21,6 +21,7 @@ from lessons.harness.command_line import (
     parse_command_line,
     writable_folder,
 )
+from lessons.harness.report.numbers import number
 from lessons.harness.settings import BestOfNSettings
 from lessons.worlds.measure import most_kl_of_best
 from rl_core.errors import InvalidArgument, RLCoreError
@@ -75,8 +76,8 @@ def compared(found: dict[str, Any], n: int) -> Table:
         table.add_column(head, justify="left" if not head else "right")
     for name in found["after"]:
         if "/" not in name:
-            table.add_row(name.replace("_", " "), *(f"{found[when].get(name, 0):,.3f}" for when in ("before", "after")))
-    table.add_row("most KL it can cost", "0", f"{found['most_kl']:.3f}")
+            table.add_row(name.replace("_", " "), *(number(found[when].get(name, 0)) for when in ("before", "after")))
+    table.add_row("most KL it can cost", "0", number(found["most_kl"]))
     return table
 
 

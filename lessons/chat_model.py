@@ -5,20 +5,30 @@ steps, "Who made you?" again), then GRPO, then DPO towards one polite sentence o
 as judge.
 """
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 from torch import nn
 from tqdm import tqdm
 
 from lessons import dpo, grpo, sft
-from lessons.harness.command_line import EVALUATION_SEED, configure_torch, exit_with, machine_info, writable_folder
+from lessons.harness.machine import (
+    EVALUATION_SEED,
+    configure_torch,
+    exit_with,
+    machine_info,
+    program,
+    writable_folder,
+    write_utf8,
+)
+from lessons.harness.recipe import Recipe
 from lessons.harness.report.chat_model import Stage, tell
-from lessons.harness.run import Recipe, Run
+from lessons.harness.run import Run
 from lessons.harness.settings import DPOSettings, GRPOSettings, Settings, SFTSettings
 from lessons.worlds.chat_model.demonstrations import Talk, talk
 from lessons.worlds.chat_model.play import Answer, interview, summary
@@ -36,19 +46,19 @@ class Options:
     model: str = "smollm2"
     """smollm2 (needs no model hub), a local folder, a .gguf file, or an id such as Qwen/Qwen2-0.5B-Instruct."""
     seed: int = 0
-    """Of every generator in the run."""
+    """Seed of all random numbers."""
     device: str = "cpu"
-    """Where tensors live: cpu, cuda."""
-    dtype: str = "float32"
-    """Of the frozen weights: float32, bfloat16."""
+    """Where to compute: cpu, cuda, cuda:1."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the frozen weights."""
     lora: int = 8
-    """Rank of the adapters that learn; 0: all weights learn."""
+    """Rank of the LoRA adapters that are trained. 0: all weights are trained."""
     threads: int = 2
     """CPU threads of torch."""
     out: Path = Path("runs/real")
     """Folder for samples.md and summary.json."""
     quick: bool = False
-    """A smoke run: three turns of each recipe, and quick looks at the truth."""
+    """A smoke run: three iterations of each algorithm on little data, and small evaluations."""
     sft: SFTSettings = sft.SETTINGS["chat_model"]
     grpo: GRPOSettings = grpo.SETTINGS["chat_model"]
     dpo: DPOSettings = dpo.SETTINGS["chat_model"]
@@ -65,7 +75,7 @@ def run(options: Options) -> dict[str, Any]:
     stages = {"original": timed("original", lambda: asked(world, world.reference(options.device), options))}
     for name, recipe, config in (("GRPO", grpo.RECIPE, options.grpo), ("DPO", dpo.RECIPE, options.dpo)):
         stages[name] = timed(
-            name, lambda one=recipe, c=config: asked(world, learnt(begun(one, world, c, options)), options)
+            name, lambda one=recipe, c=config: asked(world, trained(begun(one, world, c, options)), options)
         )
     facts = {
         "model": options.model,
@@ -82,10 +92,10 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def timed(name: str, work: Callable[[], Any]) -> Stage:
-    """Return what the work gave, with the seconds that it took."""
+    """Return what the work gave, and the seconds that it took."""
     began = time.perf_counter()
-    found = work()
-    return Stage(name, found, round(time.perf_counter() - began, 1))
+    result = work()
+    return Stage(name, result, round(time.perf_counter() - began, 1))
 
 
 def begun(recipe: Recipe, world: ChatModel, config: Settings, options: Options) -> Run:
@@ -94,7 +104,7 @@ def begun(recipe: Recipe, world: ChatModel, config: Settings, options: Options) 
     return Run.start(recipe, world, config, seed=options.seed, device=options.device)
 
 
-def learnt(run: Run) -> nn.Module:
+def trained(run: Run) -> nn.Module:
     """Return the network at the end of its run."""
     with tqdm(run.recipe.train(run), total=run.config.iterations, desc=run.recipe.name) as progress:
         for record in progress:
@@ -105,21 +115,24 @@ def learnt(run: Run) -> nn.Module:
 def learn_identity(world: ChatModel, options: Options) -> Talk:
     """Return what the model said before and after SFT on one identity."""
     run = begun(sft.RECIPE, world, options.sft, options)
-    return talk(world, run.network, lambda: learnt(run), seed=options.seed, device=options.device, quick=options.quick)
+    return talk(world, run.network, lambda: trained(run), seed=options.seed, device=options.device, quick=options.quick)
 
 
 def asked(world: ChatModel, network: nn.Module, options: Options) -> tuple[Sequence[Answer], dict[str, float]]:
     """Return one sampled answer to each held-out question, beside the truth about them all."""
     held_out = list(questions(held_out=True))[: 16 if options.quick else None]
     judge, reference = world.judge(held_out, options.device), world.reference(options.device)
-    found, means = interview(network, reference, judge, seed=EVALUATION_SEED + options.seed, device=options.device)
-    return found, summary(found) | means
+    answers, means = interview(network, reference, judge, seed=EVALUATION_SEED + options.seed, device=options.device)
+    return answers, summary(answers) | means
 
 
 def main() -> None:
     """Run from the command line."""
     try:
-        run(tyro.cli(Options, description=__doc__))
+        write_utf8()
+        run(tyro.cli(Options, description=__doc__, prog=program()))
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted: nothing was written.")
     except RLCoreError as error:
         exit_with(error)
 

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterator
 
-from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.recipe import Recipe, Record
+from lessons.harness.run import Run
 from lessons.harness.session import main
 from lessons.harness.settings import PPOSettings
 from rl_core.algorithms.ppo import PPOConfig, ppo
@@ -32,6 +33,7 @@ SETTINGS = {
         steps=32,
         learning_rate=1e-3,
         evaluate_every=65_536,
+        replays=0,  # from so large a model a true value costs minutes
         update=PPOConfig(
             gamma=1.0,
             lam=1.0,

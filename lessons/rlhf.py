@@ -11,8 +11,9 @@ from typing import Any
 
 from lessons import ppo, reward_model, sft
 from lessons.harness.build import check_data
-from lessons.harness.command_line import EVALUATION_SEED
-from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.machine import EVALUATION_SEED
+from lessons.harness.recipe import Recipe, Record
+from lessons.harness.run import Run
 from lessons.harness.session import main
 from lessons.harness.settings import RLHFSettings
 from lessons.worlds import Results, World

@@ -22,11 +22,15 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from traitlets.config import Config
 
+from notebooks.figures.runs import BAR
 from rl_core.errors import RLCoreError
 
-ROOT = Path(__file__).parent.parent
-SOURCES = Path(__file__).parent / "source"
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+SOURCES = NOTEBOOKS / "source"
 LANGUAGES = ("en", "zh")
+OWN_NAMES = {"en": "English", "zh": "中文"}
+ALL_LESSONS = {"en": "all lessons", "zh": "全部课程"}
 LARGEST = 1_500_000  # bytes of one notebook
 SLOWEST = 600  # seconds of one cell
 KERNEL = {
@@ -45,6 +49,7 @@ class OutputError(RLCoreError, ValueError):
 
 WIDE = "\u3000-\u303f\u4e00-\u9fff\uff00-\uffef\u2018-\u201d\u2014\u2026"
 BREAK = re.compile(rf"(?<=[{WIDE}])\n *(?=[{WIDE}])|(?<=[，。：；！？、）”])\n *(?=[`A-Za-z])|(?<=[{WIDE}])\n *(?=\*)")
+HEADING = re.compile(r"^# +(.+)$", re.MULTILINE)
 FENCE = re.compile(r"(```.*?```)", re.DOTALL)
 
 
@@ -69,9 +74,9 @@ class Cell:
 
 def read(path: Path) -> list[Cell]:
     """Return the lesson's cells; SourceError for text that has no partner in the other language."""
-    found = enumerate(jupytext.read(path, fmt="py:percent").cells, start=1)
+    written = enumerate(jupytext.read(path, fmt="py:percent").cells, start=1)
     cells = []
-    for number, cell in found:
+    for number, cell in written:
         if cell.cell_type == "code":
             cells.append(Cell(number, cell.source, {}))
             continue
@@ -80,7 +85,7 @@ def read(path: Path) -> list[Cell]:
             raise SourceError(f'{where} has lang={language!r}; write lang="en", and the Chinese after it in lang="zh".')
         if language != "en":
             raise SourceError(f"{where} has lang={language!r} and no English right before it; write that first.")
-        _, other = next(found, (0, None))
+        _, other = next(written, (0, None))
         if other is None or other.cell_type != "markdown" or other.metadata.get("lang") != "zh":
             raise SourceError(f'{where} has no partner; write a text cell with lang="zh" right after it.')
         cells.append(Cell(number, None, {"en": cell.source, "zh": joined(other.source)}))
@@ -89,8 +94,11 @@ def read(path: Path) -> list[Cell]:
     return cells
 
 
-def execute(path: Path, cells: Sequence[Cell], folder: Path = ROOT) -> list[list[NotebookNode]]:
-    """Return the outputs of each code cell, run in order in one kernel that begins in the folder."""
+def execute(path: Path, cells: Sequence[Cell], folder: Path = NOTEBOOKS / LANGUAGES[0]) -> list[list[NotebookNode]]:
+    """Return the outputs of each code cell, run in order in one kernel that begins in the folder.
+
+    That is a notebook's own folder unless told otherwise, for there Jupyter starts its kernel too.
+    """
     notebook = new_notebook(
         cells=[new_code_cell(cell.code) for cell in cells if cell.code is not None], metadata=KERNEL
     )
@@ -111,6 +119,7 @@ def execute(path: Path, cells: Sequence[Cell], folder: Path = ROOT) -> list[list
         except CellExecutionError as error:
             raise OutputError(f"{path.name} does not run:\n{error}") from error
     for cell in notebook.cells:
+        cell.outputs = [output for output in cell.outputs if BAR not in output.get("metadata", {})]
         check_outputs(path, cell)
     return [cell.outputs for cell in notebook.cells]
 
@@ -118,36 +127,57 @@ def execute(path: Path, cells: Sequence[Cell], folder: Path = ROOT) -> list[list
 def stored(path: Path, cells: Sequence[Cell], folder: Path) -> list[list[NotebookNode]]:
     """Return the outputs that the lesson's notebook in the folder has, whose code must be the source's."""
     notebook = folder / LANGUAGES[0] / f"{path.stem}.ipynb"
-    found = nbformat.read(notebook, as_version=4).cells if notebook.is_file() else []
-    found = [cell for cell in found if cell.cell_type == "code"]
-    if [cell.source for cell in found] != [cell.code for cell in cells if cell.code is not None]:
+    built = nbformat.read(notebook, as_version=4).cells if notebook.is_file() else []
+    built = [cell for cell in built if cell.cell_type == "code"]
+    if [cell.source for cell in built] != [cell.code for cell in cells if cell.code is not None]:
         raise SourceError(f"{path.name} has other code than its notebook; build it without --text-only.")
-    return [cell.outputs for cell in found]
+    return [cell.outputs for cell in built]
 
 
 def check_outputs(path: Path, cell: NotebookNode) -> None:
-    """Nothing; OutputError for warnings, progress bars and paths of this machine."""
+    """Raise OutputError for warnings, progress bars and paths of this machine."""
     for output in cell.outputs:
-        said = str(output.get("text", "")) + str({k: v for k, v in output.get("data", {}).items() if "image" not in k})
+        data = {kind: value for kind, value in output.get("data", {}).items() if "image" not in kind}
+        text = str(output.get("text", "")) + str(data)
         where = f"{path.name}, cell {cell.source[:60]!r}"
         if output.output_type == "stream" and output.name == "stderr":
             raise OutputError(f"{where} writes to stderr: {output.text[:300]!r}; mend what it warns of.")
         for private in (str(ROOT), str(Path.home()) + "/", sys.prefix):
-            if private in said:
+            if private in text:
                 raise OutputError(f"{where} shows {private!r}; print a path relative to the repository.")
 
 
-def notebook_in(language: str, stem: str, cells: Sequence[Cell], outputs: Sequence[list[NotebookNode]]) -> NotebookNode:
+def links(path: Path, language: str) -> str:
+    """Return the line on top of a notebook: the lesson before, the next one, the other language, and all lessons."""
+    lessons = sorted(path.parent.glob("[0-9][0-9]_*.py"))
+    place = lessons.index(path)
+    around = [f"[← {heading(lesson, language)}]({lesson.stem}.ipynb)" for lesson in lessons[max(0, place - 1) : place]]
+    around += [f"[{OWN_NAMES[other]}](../{other}/{path.stem}.ipynb)" for other in LANGUAGES if other != language]
+    around += [f"[{ALL_LESSONS[language]}](../../lessons/README.md)"]
+    around += [f"[{heading(lesson, language)} →]({lesson.stem}.ipynb)" for lesson in lessons[place + 1 : place + 2]]
+    return " · ".join(around)
+
+
+def heading(path: Path, language: str) -> str:
+    """Return a lesson's title in a language: the first heading of its source."""
+    titles = (HEADING.search(cell.text[language]) for cell in read(path) if cell.code is None)
+    return next((title[1] for title in titles if title is not None), path.stem)
+
+
+def notebook_in(
+    language: str, path: Path, cells: Sequence[Cell], outputs: Sequence[list[NotebookNode]]
+) -> NotebookNode:
     """Return the notebook in that language; nothing in it depends on when or where it was built."""
     results = iter(enumerate(outputs, start=1))
-    nodes = []
+    stem = path.stem.replace("_", "-")
+    nodes = [new_markdown_cell(links(path, language), id=f"{stem}-links"[-64:])]
     for place, cell in enumerate(cells):
-        name = f"{stem.replace('_', '-')}-{place:02d}"[-64:]
+        name = f"{stem}-{place:02d}"[-64:]
         if cell.code is None:
             nodes.append(new_markdown_cell(cell.text[language], id=name))
         else:
-            count, found = next(results)
-            nodes.append(new_code_cell(cell.code, id=name, execution_count=count, outputs=found))
+            count, shown = next(results)
+            nodes.append(new_code_cell(cell.code, id=name, execution_count=count, outputs=shown))
     return new_notebook(cells=nodes, metadata=KERNEL)
 
 
@@ -158,7 +188,7 @@ def build(path: Path, folder: Path, *, text_only: bool = False) -> list[Path]:
     written = []
     for language in LANGUAGES:
         target = folder / language / f"{path.stem}.ipynb"
-        notebook = notebook_in(language, path.stem, cells, outputs)
+        notebook = notebook_in(language, path, cells, outputs)
         nbformat.validate(notebook)
         text = nbformat.writes(notebook) + "\n"
         if len(text.encode()) > LARGEST:
@@ -182,7 +212,7 @@ def main(
     lessons: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
     check: bool = False,
     text_only: bool = False,
-    out: Path = Path(__file__).parent,
+    out: Path = NOTEBOOKS,
 ) -> Any:
     """Build the notebooks from their sources.
 

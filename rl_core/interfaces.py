@@ -18,6 +18,15 @@ class Env(Protocol):
         """Return the answer to one action [B] in each row; rows that have ended ignore theirs."""
         ...
 
+    def restart(self, states: Episodes) -> "Env":
+        """Return a new environment like this one, whose every reset begins each row where a row of `states` stands.
+
+        A row stands at what it saw in its last live column, before it acted there. What the task counts goes on from
+        there (the tokens left to an answer); a mere limit to watching begins anew, for it is no part of a state.
+        Raises InvalidType where what was seen does not tell the state. This environment does not change.
+        """
+        ...
+
     def finished(self) -> list[tuple[float, int]]:
         """Return (return, length) of each episode that ended since last asked."""
         ...
@@ -39,6 +48,10 @@ class Network(Protocol):
 
     def start(self, prompt: Prompt) -> Any:
         """Return the memory after the prompt."""
+        ...
+
+    def repeat(self, state: Any, times: int) -> Any:
+        """Return the memory with each row so many times in a row; the given memory is used up."""
         ...
 
     def step(self, obs: Tensor, state: Any) -> tuple[Output, Any]:

@@ -13,14 +13,17 @@ from rl_core.types import Rollout
 
 
 @torch.no_grad()
-def rollout(env: Env, network: Network, generator: torch.Generator, *, greedy: bool = False) -> Rollout:
+def rollout(
+    env: Env, network: Network, generator: torch.Generator, *, greedy: bool = False, group_size: int = 1
+) -> Rollout:
     """Return one played row for each row of the environment, from its reset until all have ended.
 
     Rows that end early are padded: their mask is False, their later actions go nowhere. The generator lives on the
-    environment's device.
+    environment's device. `group_size` tells that so many rows in a row share a prompt, which is then read only once.
     """
     prompt, seen = env.reset()
-    state = network.start(prompt)
+    state = network.start(prompt.rows(slice(None, None, group_size)))
+    state = network.repeat(state, group_size) if group_size > 1 else state
     live = torch.ones_like(seen.terminated)  # [B]
     usable = live
     columns: list[tuple[Tensor, ...]] = []

@@ -102,6 +102,15 @@ class Episodes(_Tensors):
         """Return the number of rows."""
         return len(self.actions)
 
+    def last_columns(self) -> Tensor:
+        """Return the column of each row's last live step, [B]; raise InvalidArgument for a row without one."""
+        live = self.mask.any(dim=1)
+        if not live.all():
+            row = int((~live).nonzero()[0])
+            raise InvalidArgument(f"row {row} has no live step, and stands nowhere; leave it out.")
+        columns = torch.arange(self.mask.shape[1], device=self.mask.device)
+        return (self.mask * columns).amax(dim=1)
+
     def as_steps(self) -> Self:
         """Return the live steps as rows of one step each: [B, T] becomes [N, 1], in row-major order.
 

@@ -1,1 +1,30 @@
-"""What the notebooks show: excerpts, tables and figures. Nothing else uses it."""
+"""What the notebooks show: excerpts, tables, figures and runs under way. Nothing else uses it."""
+
+from lessons.harness.report.curves import curve
+from lessons.harness.report.style import BAD, EDGE, GOOD, INK, PALE
+from notebooks.figures.page import compare, excerpt, functions_used, panels, plain, shape_of, show, table
+from notebooks.figures.runs import COLOUR, HELD_OUT, SEED, finish, new_run, progress, watch
+
+__all__ = [
+    "BAD",
+    "COLOUR",
+    "EDGE",
+    "GOOD",
+    "HELD_OUT",
+    "INK",
+    "PALE",
+    "SEED",
+    "compare",
+    "curve",
+    "excerpt",
+    "finish",
+    "functions_used",
+    "new_run",
+    "panels",
+    "plain",
+    "progress",
+    "shape_of",
+    "show",
+    "table",
+    "watch",
+]

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import Tensor
 
-from lessons.worlds.cartpole.draw import FALLEN
-from notebooks.figures.page import COLOURS, INK, panels
+from lessons.harness.report.numbers import signed
+from lessons.harness.report.style import BAD, COLOURS, EDGE, GOOD, INK, PAPER
+from notebooks.figures.page import label, panels
 from rl_core.advantages import gae
 from rl_core.types import Rollout
 
-WORSE, BETTER = "#c2452d", "#2f8f5b"
-SIGNS = LinearSegmentedColormap.from_list("signs", [WORSE, "#f4f5f6", BETTER])
+SIGNS = LinearSegmentedColormap.from_list("signs", [BAD, PAPER, GOOD])
 MOST = 14  # steps that fit side by side
 _FONT = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
 
@@ -73,7 +73,7 @@ def microscope(credits: Sequence[Credit], titles: Sequence[str]) -> Figure:
 
 
 def _steps(axes: Axes, credit: Credit) -> None:
-    """Nothing; the axes show each step: the pole where the state is one, and the action in words."""
+    """Draw each step: the pole where the state is one, and the action in words."""
     count = len(credit.words)
     axes.set(xlim=(-0.5, count - 0.5), xticks=[], yticks=[])
     axes.grid(False)
@@ -86,12 +86,12 @@ def _steps(axes: Axes, credit: Credit) -> None:
         text = shown if drawable([shown]) else f"#{credit.first + place}"
         axes.text(
             place, 0.45, text, ha="center", va="center", fontsize=10 if len(shown) < 8 else 8, color=INK,
-            bbox={"boxstyle": "round,pad=0.35", "facecolor": "#f3f5f7", "edgecolor": FALLEN, "lw": 0.8},
+            bbox={"boxstyle": "round,pad=0.35", "facecolor": PAPER, "edgecolor": EDGE, "lw": 0.8},
         )  # fmt: skip
 
 
 def poles(axes: Axes, states: Tensor, words: Sequence[str]) -> None:
-    """Nothing; the axes show one cart and pole a step, with its lean, and the step's words below."""
+    """Draw one cart and pole a step, with its lean, and the step's words below."""
     axes.set_ylim(-0.55, 1.1)
     for place, (state, word) in enumerate(zip(states, words, strict=True)):
         angle = state[2].item()
@@ -102,21 +102,17 @@ def poles(axes: Axes, states: Tensor, words: Sequence[str]) -> None:
         axes.text(place, -0.4, word, ha="center", va="center", fontsize=8, color=INK)
 
 
-def _told(value: float, limit: float) -> str:
-    digits = 1 if limit >= 10 else 2 if limit >= 0.1 else 3
-    return f"{value:+.{digits}f}" if abs(value) >= 0.5 * 10**-digits else "0"
-
-
 def _numbers(axes: Axes, credit: Credit) -> None:
-    """Nothing; the axes show a line of cells for each quantity, each line coloured on its own scale."""
+    """Draw a line of cells for each quantity, coloured on its own scale."""
     names = list(credit.lines)
     for line, name in enumerate(names):
         limit = max(1e-6, *map(abs, credit.lines[name]))
+        digits = 1 if limit >= 10 else 2 if limit >= 0.1 else 3
         for place, value in enumerate(credit.lines[name]):
             box = FancyBboxPatch((place - 0.46, line - 0.42), 0.92, 0.84, boxstyle="round,pad=0,rounding_size=0.08",
                                  facecolor=SIGNS(0.5 + 0.42 * value / limit), lw=0)  # fmt: skip
             axes.add_patch(box)
-            axes.text(place, line, _told(value, limit), ha="center", va="center",
+            axes.text(place, line, signed(value, digits), ha="center", va="center",
                       fontsize=8, color=INK)  # fmt: skip
     axes.set(xlim=(-0.5, len(credit.words) - 0.5), ylim=(len(names) - 0.5, -0.5))
     axes.set_yticks(range(len(names)), names, fontsize=10)
@@ -140,23 +136,19 @@ def loop_picture() -> Figure:
     axes.grid(False)
     for name, (x, formula) in BOXES.items():
         style = "round,pad=0,rounding_size=0.15"
-        axes.add_patch(FancyBboxPatch((x, 0), 2, 2, boxstyle=style, facecolor="#f3f5f7", edgecolor=FALLEN, lw=1.2))
-        _say(axes, x + 1, 1.68, name, weight="bold", size=12)
-        _say(axes, x + 1, 1.26, formula, size=11)
+        axes.add_patch(FancyBboxPatch((x, 0), 2, 2, boxstyle=style, facecolor=PAPER, edgecolor=EDGE, lw=1.2))
+        label(axes, x + 1, 1.68, name, weight="bold", size=12)
+        label(axes, x + 1, 1.26, formula, size=11)
         _both(axes, x + 1, 0.72, INSIDE[name])
     for name, (y, start, end, words) in ARROWS.items():
         arrow = {"arrowstyle": "-|>", "mutation_scale": 18, "lw": 1.8, "color": INK}
         axes.annotate("", (end, y), (start, y), arrowprops=arrow)
-        _say(axes, 4, y + 0.2, name, weight="bold", size=10)
+        label(axes, 4, y + 0.2, name, weight="bold", size=10)
         _both(axes, 4, y - 0.2, words)
     return figure
 
 
-def _say(axes: Axes, x: float, y: float, words: str, *, size: float, color: str = INK, weight: str = "normal") -> None:
-    axes.text(x, y, words, ha="center", va="center", fontsize=size, color=color, weight=weight)
-
-
 def _both(axes: Axes, x: float, y: float, words: Sequence[str]) -> None:
-    """Nothing; each world's words stand there in its colour."""
-    for number, said in enumerate(words):
-        _say(axes, x, y - 0.3 * number, said, size=9, color=COLOURS[number])
+    """Write each world's words in its colour, the second below the first."""
+    for number, line in enumerate(words):
+        label(axes, x, y - 0.3 * number, line, size=9, color=COLOURS[number])

@@ -7,8 +7,9 @@ from statistics import mean, stdev
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from notebooks.figures.credit import BETTER, SIGNS, WORSE
-from notebooks.figures.page import INK, PALE, panels
+from lessons.harness.report.style import BAD, EDGE, GOOD, INK, PALE
+from notebooks.figures.credit import SIGNS
+from notebooks.figures.page import panels
 
 FIRST = -0.3  # where a tree's start stands, a little apart from the first steps at 1
 
@@ -37,7 +38,7 @@ def group_bars(groups: Sequence[Group], unit: Sequence[str]) -> Figure:
         left.annotate("mean ± std", (middle, -0.5), (0, 3), textcoords="offset points", ha="center", va="bottom",
                       fontsize=8, color=INK, annotation_clip=False)  # fmt: skip
         left.set_xlabel(unit[number], color=INK, fontsize=9)
-        signs = [BETTER if advantage > 0 else WORSE for advantage in group.advantages]
+        signs = [GOOD if advantage > 0 else BAD for advantage in group.advantages]
         right.barh(places, group.advantages, color=signs, height=0.68)
         right.axvspan(-1, 1, color=PALE, alpha=0.7, lw=0, zorder=0)
         right.axvline(0, color=INK, lw=0.8)
@@ -72,16 +73,16 @@ def forks(groups: Sequence[Group], most: int) -> Figure:
 
 
 def _tree(axes: Axes, group: Group, ways: Sequence[tuple[str, ...]], most: int) -> None:
-    """Nothing; the axes show the ways, merged where they are alike."""
+    """Draw the ways, merged where they are alike."""
     heights, sums = _nodes(group, ways, most)
     limit = max(1e-6, *map(abs, sums.values()))
     for way, height in heights.items():
         depth, x = len(way), len(way) or FIRST
         if depth:
             ends = [depth - 1 or FIRST, x], [heights[way[:-1]], height]
-            axes.plot(*ends, color="#b9bfc6", lw=1.4, zorder=1)
+            axes.plot(*ends, color=EDGE, lw=1.4, zorder=1)
         fill = SIGNS(0.5 + 0.42 * sums[way] / limit)
-        box = {"boxstyle": "round,pad=0.28", "facecolor": fill, "edgecolor": "#d5d9dd", "lw": 0.6}
+        box = {"boxstyle": "round,pad=0.28", "facecolor": fill, "edgecolor": EDGE, "lw": 0.6}
         word = _shown(way[-1]) if depth else "start"
         axes.text(x, height, word, ha="center", va="center", fontsize=8.5, color=INK, zorder=3, bbox=box)
         siblings = sum(other[:-1] == way[:-1] and len(other) == depth for other in heights)

@@ -5,6 +5,7 @@ import io
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lessons.harness.report.curves import COLOURS, INK, PALE, curve
+import rl_core
+from lessons.harness.report.numbers import markdown_table, number
+from lessons.harness.report.style import INK, PALE
 from rl_core.errors import InvalidArgument
 
-__all__ = [
-    "COLOURS", "INK", "PALE", "compare", "curve", "excerpt", "functions_used", "panels", "plain", "shape_of", "show",
-    "table",
-]  # fmt: skip
-
-ROOT = Path(__file__).resolve().parents[2]
+CORE = Path(rl_core.__file__).resolve().parent
 DPI = 110
 
 
@@ -29,47 +27,46 @@ def excerpt(function: Callable[..., Any] | type, first: str, last: str | None = 
     """Return lines of a function's source as it is now, from the first line that holds `first` to the next with `last`.
 
     Without `last` it is one line. The lines are found by their text, so an excerpt can go stale only with an error:
-    InvalidArgument when a text is not there.
+    InvalidArgument when a text is not there. File and function stand above, and no line numbers: they would change
+    with every line that moves.
     """
-    lines, offset = inspect.getsourcelines(inspect.unwrap(function))
+    function = inspect.unwrap(function)
+    lines, _ = inspect.getsourcelines(function)
     start = _line_with(first, lines, 0, function)
     stop = start if last is None else _line_with(last, lines, start, function)
-    path = Path(inspect.getsourcefile(inspect.unwrap(function)) or "").resolve().relative_to(ROOT).as_posix()
-    where = f"**`{path}`** · {offset + start}–{offset + stop}"
     code = textwrap.dedent("".join(lines[start : stop + 1])).rstrip()
-    return Markdown(f"{where}\n\n```python\n{code}\n```")
+    return Markdown(f"**`{file_of(function)}`** · `{function.__qualname__}`\n\n```python\n{code}\n```")
+
+
+def file_of(function: Callable[..., Any] | type) -> str:
+    """Return the file that holds a function, as the repository names it, wherever the kernel was started."""
+    module = sys.modules[function.__module__]
+    folder = module.__name__ if hasattr(module, "__path__") else module.__name__.rpartition(".")[0]
+    return "/".join([*folder.split("."), Path(inspect.getfile(module)).name])
 
 
 def _line_with(text: str, lines: Sequence[str], start: int, function: Any) -> int:
-    for number in range(start, len(lines)):
-        if text in lines[number]:
-            return number
+    for place in range(start, len(lines)):
+        if text in lines[place]:
+            return place
     raise InvalidArgument(
         f"text={text!r} is in no line of {function.__qualname__} from its line {start + 1}; look again."
     )
 
 
 def compare(question: str, prediction: float | str | None, measured: float | str) -> None:
-    """Nothing; one line stands beside another: what was predicted, and what came out."""
-    said = "–" if prediction is None else _told(prediction)
-    print(f"{question:<52} predicted {said:>8}   measured {_told(measured):>8}")
+    """Print what was predicted beside what came out."""
+    predicted = "–" if prediction is None else _written(prediction)
+    print(f"{question:<52} predicted {predicted:>8}   measured {_written(measured):>8}")
 
 
-def _told(value: float | str) -> str:
-    if isinstance(value, str):
-        return value
-    digits = 3 if 0.995 <= value < 1 else 2  # a share close to 1 is not 1
-    return f"{value:,.{digits}f}".removesuffix(".00")
+def _written(value: float | str) -> str:
+    return value if isinstance(value, str) else number(value)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markdown:
     """Return a table; what would be markup in a cell is shown as it is."""
-    lines = [head, ["---"] * len(head), *([_plain(cell) for cell in row] for row in rows)]
-    return Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))
-
-
-def _plain(cell: str) -> str:
-    return cell.replace("|", "&#124;").replace("<", "&lt;").replace("\n", "⏎")
+    return Markdown(markdown_table(head, rows))
 
 
 def shape_of(tensor: Tensor) -> str:
@@ -99,8 +96,13 @@ def plain(axes: Axes) -> Axes:
     return axes
 
 
+def label(axes: Axes, x: float, y: float, words: str, *, size: float, color: str = INK, weight: str = "normal") -> None:
+    """Write words into the axes, centred at (x, y)."""
+    axes.text(x, y, words, ha="center", va="center", fontsize=size, color=color, weight=weight)
+
+
 def show(figure: Figure, alt: str) -> None:
-    """Nothing; the figure is in the notebook, with words for those who cannot see it."""
+    """Display a figure, with words for those who cannot see it."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", facecolor="white", metadata={"Software": None})
     display(Image(data=picture.getvalue(), width=round(figure.get_figwidth() * 96), alt=alt))
@@ -108,14 +110,13 @@ def show(figure: Figure, alt: str) -> None:
 
 def functions_used(call: Callable[[], Any]) -> set[str]:
     """Return the names of the functions of the core, adapters aside, that run during a call."""
-    core, found = str(ROOT / "rl_core"), set()
+    names = set()
 
     def watch(frame: Any, event: str, _: Any) -> None:
-        code = frame.f_code
-        if event == "call" and code.co_filename.startswith(core) and "adapters" not in code.co_filename:
-            name = code.co_qualname.replace("<locals>.", "")
+        if event == "call" and (part := _part_of_core(frame.f_code.co_filename)) is not None:
+            name = frame.f_code.co_qualname.replace("<locals>.", "")
             if "<" not in name:  # comprehensions belong to the function around them
-                found.add(f"{Path(code.co_filename).relative_to(core).with_suffix('').as_posix()}: {name}")
+                names.add(f"{part}: {name}")
 
     before = sys.getprofile()
     sys.setprofile(watch)
@@ -123,4 +124,14 @@ def functions_used(call: Callable[[], Any]) -> set[str]:
         call()
     finally:
         sys.setprofile(before)
-    return found
+    return names
+
+
+@cache
+def _part_of_core(filename: str) -> str | None:
+    """Return which part of the core, adapters aside, a file is; a file may be named by any way that leads to it."""
+    path = Path(filename).resolve()
+    if not path.is_relative_to(CORE):
+        return None
+    part = path.relative_to(CORE).with_suffix("")
+    return None if part.parts[0] == "adapters" else part.as_posix()

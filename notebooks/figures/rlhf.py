@@ -4,9 +4,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from notebooks.figures.page import COLOURS, INK, panels
+from lessons.harness.report.style import COLOURS, EDGE, GOOD, INK, PAPER
+from notebooks.figures.page import label, panels
 
-SOFT, EDGE, JUDGED, STILL = "#f3f5f7", "#b8bec6", "#2f8f5b", "#8a929c"
+STILL = "#8a929c"  # what is frozen
 STEPS = (
     ("1", "imitate", "SFT", ("drives of a mediocre driver", "answers, one in five rude")),
     ("2", "learn what is liked", "reward model", ("which drive is better?", "which answer is better?")),
@@ -25,19 +26,19 @@ def three_steps() -> Figure:
     axes.grid(False)
     for number, (digit, aim, name, shown) in enumerate(STEPS):
         x = number * (WIDTH + GAP)
-        _box(axes, x, 0.0, WIDTH, 2.55, SOFT, EDGE)
-        _say(axes, x + WIDTH / 2, 2.23, f"{digit}  {name}", size=12, weight="bold")
-        _say(axes, x + WIDTH / 2, 1.88, aim, size=9, color=STILL)
+        _box(axes, x, 0.0, WIDTH, 2.55, PAPER, EDGE)
+        label(axes, x + WIDTH / 2, 2.23, f"{digit}  {name}", size=12, weight="bold")
+        label(axes, x + WIDTH / 2, 1.88, aim, size=9, color=STILL)
         _networks(axes, x, number)
         for line, words in enumerate(shown):
-            _say(axes, x + WIDTH / 2, 3.88 - 0.32 * line, words, size=9, color=COLOURS[line])
+            label(axes, x + WIDTH / 2, 3.88 - 0.32 * line, words, size=9, color=COLOURS[line])
         _arrow(axes, (x + WIDTH / 2, 3.33), (x + WIDTH / 2, 2.62))
     _hand_on(axes)
     return figure
 
 
 def _networks(axes: Axes, x: float, number: int) -> None:
-    """Nothing; the box shows the networks of a step: filled ones learn, hollow ones are frozen."""
+    """Draw the networks of a step: filled ones learn, hollow ones are frozen."""
     names = NETWORKS[number]
     for place, name in enumerate(names):
         column, line = place % 2, place // 2
@@ -46,23 +47,23 @@ def _networks(axes: Axes, x: float, number: int) -> None:
         low = 0.98 - 0.78 * line if len(names) > 2 else 0.6
         still = (number, name) in FROZEN
         _box(axes, left, low, width, 0.6, "white" if still else INK, STILL if still else INK, dashed=still)
-        _say(axes, left + width / 2, low + 0.3, name, size=8.5, color=STILL if still else "white")
+        label(axes, left + width / 2, low + 0.3, name, size=8.5, color=STILL if still else "white")
 
 
 def _hand_on(axes: Axes) -> None:
-    """Nothing; arrows show what one step makes and the next one needs."""
+    """Draw as arrows what one step makes and the next one needs."""
     first, second = WIDTH + GAP / 2, 2 * WIDTH + 1.5 * GAP
     _arrow(axes, (WIDTH + 0.06, 1.3), (WIDTH + GAP - 0.06, 1.3))
-    _say(axes, first, 1.58, "clone", size=9, weight="bold")
-    _say(axes, first, 1.02, "plays pairs", size=8, color=STILL)
-    _arrow(axes, (2 * WIDTH + GAP + 0.06, 1.3), (2 * WIDTH + 2 * GAP - 0.06, 1.3), JUDGED)
-    _say(axes, second, 1.58, "reward r", size=9, color=JUDGED, weight="bold")
-    _say(axes, second, 1.02, "frozen", size=8, color=STILL)
+    label(axes, first, 1.58, "clone", size=9, weight="bold")
+    label(axes, first, 1.02, "plays pairs", size=8, color=STILL)
+    _arrow(axes, (2 * WIDTH + GAP + 0.06, 1.3), (2 * WIDTH + 2 * GAP - 0.06, 1.3), GOOD)
+    label(axes, second, 1.58, "reward r", size=9, color=GOOD, weight="bold")
+    label(axes, second, 1.02, "frozen", size=8, color=STILL)
     third = 2 * (WIDTH + GAP) + WIDTH / 2
     axes.plot([WIDTH / 2, WIDTH / 2, third], [-0.06, -0.55, -0.55], color=INK, lw=1.6)
     _arrow(axes, (third, -0.57), (third, -0.04))
     words = "the clone again, twice: where PPO starts, and the reference it stays close to"
-    _say(axes, (WIDTH + third) / 2 - 0.6, -0.85, words, size=9)
+    label(axes, (WIDTH + third) / 2 - 0.6, -0.85, words, size=9)
 
 
 def _box(
@@ -77,7 +78,3 @@ def _box(
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = INK) -> None:
     axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "mutation_scale": 15, "lw": 1.6, "color": colour,
                                               "shrinkA": 0, "shrinkB": 0})  # fmt: skip
-
-
-def _say(axes: Axes, x: float, y: float, words: str, *, size: float, color: str = INK, weight: str = "normal") -> None:
-    axes.text(x, y, words, ha="center", va="center", fontsize=size, color=color, weight=weight)

@@ -7,14 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from lessons.worlds.cartpole.draw import FALLEN
+from lessons.harness.report.style import BAD, COLOURS, EDGE, INK, PAPER
 from lessons.worlds.measure import wilson
 from notebooks.figures.credit import drawable
-from notebooks.figures.page import COLOURS, INK, panels
+from notebooks.figures.page import panels
 
-END, PULL = "#173a63", "#b3243c"
+END = "#173a63"
 FACES = {
-    "prompt": ("#f3f5f7", "#8a939c"),
+    "prompt": (PAPER, "#8a929c"),
     "seen": ("#dfe2e6", INK),
     "action": (COLOURS[1], "white"),
     "end": (END, "white"),
@@ -61,29 +61,29 @@ def _token(axes: Axes, x: float, y: float, piece: Piece, most: float) -> float:
     axes.add_patch(FancyBboxPatch((x, y - 0.13), width, 0.28, boxstyle=style, facecolor=face, lw=0))
     axes.text(x + width / 2, y + 0.005, word, ha="center", va="center", fontsize=9, color=letters)
     height = BAR * piece.pull / most
-    axes.add_patch(Rectangle((x, y - 0.16 - height), width, height, facecolor=PULL, lw=0))
+    axes.add_patch(Rectangle((x, y - 0.16 - height), width, height, facecolor=BAD, lw=0))
     return width
 
 
 def _legend(axes: Axes, names: dict[str, str]) -> None:
-    """Nothing; above the chat stands what each colour means."""
+    """Write above the chat what each colour means."""
     x = 0.05
     for kind, said in names.items():
         face, _ = FACES[kind]
         axes.add_patch(Rectangle((x, 0.36), 0.16, 0.13, facecolor=face, lw=0))
         axes.text(x + 0.24, 0.42, said, va="center", fontsize=9, color=INK)
         x += 0.55 + LEGEND_LETTER * len(said)
-    axes.add_patch(Rectangle((x, 0.36), 0.16, 0.13, facecolor=PULL, lw=0))
+    axes.add_patch(Rectangle((x, 0.36), 0.16, 0.13, facecolor=BAD, lw=0))
     axes.text(x + 0.24, 0.42, "gradient", va="center", fontsize=9, color=INK)
 
 
 def shown_and_done(axes: Axes, counts: dict[float, tuple[float, int]], colour: str) -> None:
-    """Nothing; the axes show, against the share shown, the share produced with its 95 % interval, and the diagonal.
+    """Draw, against the share shown, the share produced with its 95 % interval, and the diagonal.
 
     `counts` holds (share, trials) for each share shown.
     """
     top = 1.15 * max(*counts, *(share for share, _ in counts.values()))
-    axes.plot([0, top], [0, top], color=FALLEN, lw=1.2, ls=(0, (4, 3)))
+    axes.plot([0, top], [0, top], color=EDGE, lw=1.2, ls=(0, (4, 3)))
     for shown, (share, trials) in counts.items():
         low, high = wilson(share, trials)
         axes.plot([shown, shown], [low, high], color=colour, lw=2, solid_capstyle="butt", alpha=0.5)

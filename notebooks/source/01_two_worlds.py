@@ -35,27 +35,73 @@
 # 你只需要会 Python 和一点 PyTorch，不需要任何强化学习（reinforcement learning, RL）基础——那正是我们要学的。
 
 # %%
-import sys
-from dataclasses import replace
-from pathlib import Path
-
-sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the repository's root, wherever Jupyter was started
-
 import torch
+from IPython.display import display
 
-from lessons.harness.run import Run
+from lessons import one_page
+from notebooks.figures import excerpt
+
+torch.set_num_threads(1)
+display(excerpt(one_page.pole, "def pole", "return env"))
+display(excerpt(one_page.words, "def words", "return asked"))
+display(excerpt(one_page.train, "def train", "return network"))
+
+# %% [markdown] lang="en"
+# ## One page first
+#
+# That is the whole course on one page (`lessons/one_page.py`; excerpts like these are read from the files as they are).
+# Two functions say what the two worlds are: what is seen, what can be done, what is paid. The third one learns, and it
+# does not know in which world. Never mind the words that are new; each will have its turn. Here it is at work, first
+# with the pole, for some seconds: the return is the number of steps that it stayed up, of at most 500.
+
+# %% [markdown] lang="zh"
+# ## 先看这一页
+#
+# 整门课就在这一页里（`lessons/one_page.py`；这类摘录都是直接从源文件里读出来的）。前两个函数说明两个世界各是什么样：
+# 看到什么，能做什么，得到什么奖励。第三个函数负责学习，而它并不知道自己在哪个世界。有不认识的词没有关系，后面会一个个讲到。
+# 先让它对付杆子，只要几秒钟：回报（return）就是杆子立住的步数，最多 500。
+
+# %%
+torch.manual_seed(0)
+driver = one_page.train(*one_page.pole(), iterations=34)
+
+# %% [markdown] lang="en"
+# The pole stands. Now the same function with a language model, which is paid 1 for each answer that ends and holds a
+# good wish. It takes half a minute. Read the answers before and after.
+
+# %% [markdown] lang="zh"
+# 杆子立住了。现在把同一个函数用在语言模型上：每个有头有尾、带一句祝福的回答得 1 分。大约要半分钟。请对照训练前后的回答。
+
+# %%
+env, network, config, learning_rate = one_page.words()
+one_page.show_answers(network, "before")
+writer = one_page.train(env, network, config, learning_rate, iterations=16)
+one_page.show_answers(writer, "after")
+
+# %% [markdown] lang="en"
+# A habit has been learned: nobody showed the model a single wish, it was only paid for those that came by chance. The rest
+# of this lesson takes the page apart, word by word. It uses the course's own runs, which differ in that a judge also
+# looks at whether the answer is right, and that the policy is kept close to where it started.
+
+# %% [markdown] lang="zh"
+# 模型学会了一个习惯：没有人给它示范过一句祝福，只是它碰巧说出来的时候给了奖励。这一课余下的部分，就把这一页逐词拆开来看。
+# 后面用的是课程自己的训练设置，不同之处在于：裁判还会看答得对不对，而且策略不许离起点太远。
+
+# %%
+from dataclasses import replace
+
 from lessons.ppo import RECIPE, train
 from lessons.ppo import SETTINGS as PPO
 from lessons.worlds import NAMES, load
+from notebooks.figures import (
+    COLOUR, compare, curve, finish, functions_used, new_run, panels, progress, shape_of, show, table, watch,
+)  # fmt: skip
 from notebooks.figures.credit import credit_of, drawable, loop_picture, microscope
-from notebooks.figures.page import COLOURS, compare, curve, excerpt, functions_used, panels, shape_of, show, table
 from rl_core.advantages import gae
 from rl_core.algorithms.ppo import ppo
 from rl_core.evaluate import sample
 from rl_core.losses.ppo import clipped_surrogate
 from rl_core.rollout import rollout
-
-torch.set_num_threads(1)
 
 # %% [markdown] lang="en"
 # ## Predict first
@@ -201,7 +247,7 @@ for name, world in worlds.items():
 #
 # $$\pi(a \mid s) = \frac{e^{z_a}}{\sum_b e^{z_b}}, \qquad a \sim \pi(\cdot \mid s)$$
 #
-# with $z$ the logits. Here are those lines of the core; excerpts like this one are read from the files as they are.
+# with $z$ the logits. Here are those lines of the core.
 # (`greedy` takes the likeliest action instead of rolling dice.)
 
 # %% [markdown] lang="zh"
@@ -215,7 +261,7 @@ for name, world in worlds.items():
 #
 # $$\pi(a \mid s) = \frac{e^{z_a}}{\sum_b e^{z_b}}, \qquad a \sim \pi(\cdot \mid s)$$
 #
-# 其中 $z$ 是 logits。下面是核心代码里对应的几行；这类摘录都是直接从源文件里读出来的。
+# 其中 $z$ 是 logits。下面是核心代码里对应的几行。
 # （`greedy` 表示不掷骰子，直接取概率最大的动作。）
 
 # %%
@@ -229,7 +275,7 @@ excerpt(sample, "logprobs = log_softmax(logits)", "return")
 # Remembering the rest is the network's own business (its *KV cache*). The last token of the question is the first
 # observation; what stands before it is the prompt.
 #
-# So each step is a pair: *saw this, did that*. Snapshot at the pairs of one answer. The action of one step is the
+# So each step is a pair: *saw this, did that*. Look at the pairs of one answer. The action of one step is the
 # observation of the next, and the famous trap of language-model training, "shift the labels by one", cannot be fallen
 # into, for the shift *is* the pair.
 
@@ -381,7 +427,7 @@ for name, world in worlds.items():
     optimizer = torch.optim.Adam(critic, lr=WATCH[name]["rate"])
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, WATCH[name]["rounds"])
     config = replace(PPO[name].update, lam=LAMBDA, epochs=3, minibatches=16, value_weight=1.0, max_grad_norm=None)
-    for _ in range(WATCH[name]["rounds"]):
+    for _ in progress(range(WATCH[name]["rounds"]), f"critic · {name}"):
         metrics = ppo(network, None, optimizer, rollout(env, network, generator), config, generator)
         schedule.step()
     critics[name] = network
@@ -528,22 +574,23 @@ excerpt(train, "while run.iteration", "yield")
 
 # %% [markdown] lang="en"
 # We run it for a few iterations with the settings of the course, which differ in numbers only (learning rate, rows,
-# the discount, and so on; `lessons/settings.py`).
+# the discount, and so on; `lessons/ppo.py`).
 # A full run has more iterations; however many there are, the learning rate falls to 0 over them.
 
 # %% [markdown] lang="zh"
-# 我们用课程的设置跑几轮。两个世界的设置只是数值不同（学习率、行数、折扣等等，见 `lessons/settings.py`）。
+# 我们用课程的设置跑几轮。两个世界的设置只是数值不同（学习率、行数、折扣等等，见 `lessons/ppo.py`）。
 # 完整训练的轮数更多；无论共有几轮，学习率都会在其间逐渐降到 0。
 
 # %%
 ITERATIONS = {"cartpole": 25, "language": 8}
 runs, records = {}, {}
 for name in NAMES:
-    runs[name] = Run.start(RECIPE, load(name), replace(PPO[name], iterations=ITERATIONS[name]), seed=0, device="cpu")
-    records[name] = list(train(runs[name]))
+    runs[name] = new_run(RECIPE, name, iterations=ITERATIONS[name])
+    records[name] = finish(runs[name])
 
 figure, grid = panels(1, 2, height=2.9)
-for axes, (name, rows), colour in zip(grid[0], records.items(), COLOURS.values(), strict=True):
+for axes, (name, rows) in zip(grid[0], records.items(), strict=True):
+    colour = COLOUR[name]
     curve(axes, rows, "return", colour)
     last = rows[-1]
     axes.plot(last["steps"], last["return"], "o", color=colour)
@@ -587,7 +634,7 @@ for name, world in worlds.items():
 # %%
 used = {}
 for name in NAMES:
-    run = Run.start(RECIPE, load(name), replace(PPO[name], iterations=1, rows=8), seed=0, device="cpu")
+    run = new_run(RECIPE, name, iterations=1, rows=8)
     used[name] = functions_used(lambda run=run: next(train(run)))
 
 print(f"in both: {len(used['cartpole'] & used['language'])} functions")
@@ -596,9 +643,9 @@ for name, other in (NAMES, NAMES[::-1]):
     print(f"in {name} only: {', '.join(sorted(used[name] - used[other])) or 'none'}")
 
 # %% [markdown] lang="en"
-# What is left over belongs to `memoryless`. The pole's network needs no memory, so its rows are *cut* into single
-# steps that can be shuffled (a step without a prompt: `Prompt.empty`), and what was computed for them is *spread* back
-# into rows. A language model's rows stay whole. Same loss, same advantages, same rollout, same update.
+# What is left over belongs to `memoryless`. The pole's network needs no memory, so its rows become single
+# steps (`as_steps`) that can be shuffled (a step without a prompt: `Prompt.empty`), and what was computed for them is put
+# back into rows (`as_rows`). A language model's rows stay whole. Same loss, same advantages, same rollout, same update.
 #
 # ## Break it: start from nothing
 #
@@ -607,8 +654,8 @@ for name, other in (NAMES, NAMES[::-1]):
 
 # %% [markdown] lang="zh"
 # 剩下的差别都来自 `memoryless`。杆子的网络不需要记忆，
-# 所以它的行可以**切开**（cut）成单步来打乱（单步没有提示：`Prompt.empty`），算出的结果再**铺回**（spread）
-# 原来的行里；语言模型的行则保持完整。损失、优势、采样、更新，全都一样。
+# 所以它的行可以**切成单步**（`as_steps`）来打乱（单步没有提示：`Prompt.empty`），算出的结果再**放回**
+# 原来的行里（`as_rows`）；语言模型的行则保持完整。损失、优势、采样、更新，全都一样。
 #
 # ## 拆掉一样试试：从零开始
 #
@@ -618,11 +665,9 @@ for name, other in (NAMES, NAMES[::-1]):
 # %%
 ITERATIONS = {"cartpole": 25, "language": 4}
 for name, world in worlds.items():
-    run = Run.start(
-        RECIPE, load(name), replace(PPO[name], start="scratch", iterations=ITERATIONS[name]), seed=0, device="cpu"
-    )
+    run = new_run(RECIPE, name, start="scratch", iterations=ITERATIONS[name])
     best, seen = float("-inf"), []
-    for record in train(run):
+    for record in watch(run):
         best, seen = max([best, *(value for value, _ in run.recent)]), [*seen, record]
     choices = torch.tensor(seen[0]["entropy"]).exp().item()
     print(f"{world.title}: at first as undecided as among {choices:.0f} equally likely actions")
@@ -677,7 +722,7 @@ print(f"An answer has about {length:.0f} tokens: there are {tokens}^{length:.0f}
 # later errors are passed back through $\gamma\lambda$.
 # </details>
 #
-# <details><summary>3. Two rows have 5 and 9 live steps. What are the shapes of `mask` and `values`, and how many cells count?</summary>
+# <details><summary>3. Two rows have 5 and 9 live steps. What are the shapes of <code>mask</code> and <code>values</code>, and how many cells count?</summary>
 #
 # `mask` is [2, 9], `values` is [2, 10], and 14 cells of the mask are True.
 # </details>
@@ -750,7 +795,7 @@ print(f"An answer has about {length:.0f} tokens: there are {tokens}^{length:.0f}
 # 而且后面的误差也会通过 $\gamma\lambda$ 传回来。
 # </details>
 #
-# <details><summary>3. 有两行，分别有 5 步和 9 步是作数的。`mask` 和 `values` 各是什么形状？一共有几个格子作数？</summary>
+# <details><summary>3. 有两行，分别有 5 步和 9 步是作数的。<code>mask</code> 和 <code>values</code> 各是什么形状？一共有几个格子作数？</summary>
 #
 # `mask` 是 [2, 9]，`values` 是 [2, 10]；mask 中有 14 个格子为 True。
 # </details>

@@ -43,13 +43,10 @@
 # 在两个 CPU 核上，全部运行一遍大约五分钟；下面保存的输出就来自这样一次运行。
 
 # %%
-import sys
 from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the repository's root, wherever Jupyter was started
 
 import torch
 from IPython.display import HTML, Markdown, display
@@ -58,12 +55,14 @@ from torch.nn.utils import parameters_to_vector
 from lessons import ppo as lesson
 from lessons.harness.report.snapshot import take_snapshot
 from lessons.harness.report.summary import told
-from lessons.harness.run import Run
 from lessons.ppo import SETTINGS as PPO
-from lessons.worlds import NAMES, load
+from lessons.worlds import NAMES
 from lessons.worlds.measure import mean
+from notebooks.figures import (
+    BAD, COLOUR, GOOD, HELD_OUT, INK, PALE, SEED, compare, curve, excerpt, finish, functions_used, new_run, panels,
+    progress, show, table,
+)  # fmt: skip
 from notebooks.figures.credit import credit_of, drawable, microscope
-from notebooks.figures.page import COLOURS, INK, PALE, compare, curve, excerpt, functions_used, panels, show, table
 from rl_core.advantages import gae, kl_shaped_rewards
 from rl_core.algorithms.ppo import ppo
 from rl_core.evaluate import evaluate_actions
@@ -75,18 +74,7 @@ from rl_core.rollout import rollout
 from rl_core.types import Episodes
 
 torch.set_num_threads(1)
-SEED, TRUTH = 0, 10_000  # training and evaluation never share a seed
 ITERATIONS = {"cartpole": 40, "language": 20}
-GOOD, BAD = "#2c8c5a", "#b3243c"
-COLOUR = {name: COLOURS[place] for place, name in enumerate(NAMES)}
-
-
-def begin(name, *, seed=SEED, update=None, **changes):
-    """Return a run that has not begun: the lesson's settings of that world, some of them changed."""
-    config = replace(PPO[name], **({"iterations": ITERATIONS[name]} | changes))
-    config = replace(config, update=replace(config.update, **(update or {})))
-    return Run.start(lesson.RECIPE, load(name), config, seed=seed, device="cpu")
-
 
 # %% [markdown] lang="en"
 # ## 1. Where we start
@@ -108,11 +96,13 @@ def begin(name, *, seed=SEED, update=None, **changes):
 # （sampled：和训练时一样按概率抽取动作；greedy：总选最可能的动作。right 是在没有拒答的回答中答对的比例，eos 是自己写到结尾的比例。）
 
 # %%
-fresh = {name: begin(name) for name in NAMES}
-before = {name: take_snapshot(fresh[name], seed=TRUTH, quick=True) for name in NAMES}
+fresh = {name: new_run(lesson.RECIPE, name, iterations=ITERATIONS[name]) for name in NAMES}
+before = {name: take_snapshot(fresh[name], seed=HELD_OUT, quick=True) for name in NAMES}
 for name, run in fresh.items():
-    gold = before[name].results
-    display(table([run.world.title, "before"], [[key, told(run, gold, key)] for key in gold if key != "kl"]))
+    evaluation = before[name].results
+    display(
+        table([run.world.title, "before"], [[key, told(run, evaluation, key)] for key in evaluation if key != "kl"])
+    )
 
 # %% [markdown] lang="en"
 # ## 2. How far? The ratio and the clip
@@ -300,7 +290,7 @@ draw_leash(clip=0.2)
 # $r_t$ 是奖励，$\gamma$ 是对以后奖励的折扣，$\lambda$ 决定意外能往回传多远。在核心代码里就是：
 
 # %%
-excerpt(gae, first="rewards = keep", last="return advantages")
+excerpt(gae, first="rewards = select", last="return advantages")
 
 # %% [markdown] lang="en"
 # A row that you can check with a pencil: four tokens, and a score of 2 when the answer is done. Before the first token
@@ -343,15 +333,15 @@ table(["step", "1", "2", "3", "4"], rows)
 WATCH = {"cartpole": {"rounds": 30, "rate": 5e-3}, "language": {"rounds": 4, "rate": 2e-3}}
 credits = []
 for name, run in fresh.items():
-    network, frozen = begin(name).network, run.reference.state_dict()
+    network, frozen = new_run(lesson.RECIPE, name).network, run.reference.state_dict()
     critic = [parameter for key, parameter in network.named_parameters() if key not in frozen]
     optimizer = torch.optim.Adam(critic, lr=WATCH[name]["rate"])
     update = replace(PPO[name].update, beta=0.0, epochs=3, minibatches=16, value_weight=1.0, max_grad_norm=None)
     env, generator = run.world.env(rows=64, steps=PPO[name].steps, seed=SEED), torch.Generator().manual_seed(SEED)
-    for _ in range(WATCH[name]["rounds"]):
+    for _ in progress(range(WATCH[name]["rounds"]), f"critic · {name}"):
         metrics = ppo(network, None, optimizer, rollout(env, network, generator), update, generator)
 
-    one = rollout(run.world.examples(64, seed=TRUTH), network, generator)
+    one = rollout(run.world.examples(64, seed=HELD_OUT), network, generator)
     fits = torch.tensor([drawable(run.world.words(one, row)) for row in range(len(one))])  # the figure's font has them
     row = one.rewards.sum(dim=1).where(fits, torch.inf).argmin().item()
     words = run.world.words(one, row)
@@ -427,11 +417,17 @@ rows = []
 for gamma in (0.98, 0.99):
     worth = torch.full((1, 65), 1 / (1 - gamma))
     last = torch.zeros(1, 64, dtype=torch.bool)
-    cut, _ = gae(ones, worth, last, watched, gamma=gamma, lam=0.9)
+    watched_on, _ = gae(ones, worth, last, watched, gamma=gamma, lam=0.9)
     last[0, -1] = True
     fell, _ = gae(ones, worth, last, watched, gamma=gamma, lam=0.9)
     rows.append(
-        [f"{gamma}", f"{worth[0, 0]:.0f}", f"{cut[0, -1].abs():.3f}", f"{fell[0, -1]:+.1f}", f"{fell[0, -10]:+.1f}"]
+        [
+            f"{gamma}",
+            f"{worth[0, 0]:.0f}",
+            f"{watched_on[0, -1].abs():.3f}",
+            f"{fell[0, -1]:+.1f}",
+            f"{fell[0, -10]:+.1f}",
+        ]
     )
 table(["γ", "1/(1−γ)", "A of step 64, cut off", "A of step 64, read as a fall", "A of step 55, read as a fall"], rows)
 
@@ -528,29 +524,29 @@ for said, expected in expectations.items():
 excerpt(ppo, first="check_reference", last="return mean_metrics")
 
 # %% [markdown] lang="en"
-# - `deal` shuffles the rows into minibatches.
+# - `minibatches` shuffles the rows into minibatches.
 # - `played_batch` does sections 3 and 4, once, before anything is learnt: old log-probabilities, the reference's, shaped
 #   rewards, advantages (brought to mean 0 and standard deviation 1), and *returns*, advantage plus value, which the
 #   critic learns to predict.
 # - `diagnose` stops the run if the network that learns is not the one that played.
 # - `_descend` is one optimizer step on one minibatch: section 2's objective, plus the critic's squared error.
 #
-# One line knows that there are two kinds of network: `cut() if network.memoryless`. The pole's network answers each
+# One line knows that there are two kinds of network: `as_steps() if network.memoryless`. The pole's network answers each
 # observation on its own, so its steps can be shuffled one by one. The language model answers *in context*; a token torn out of
 # its sentence would be another question, so rows stay whole. And cutting, it turns out, changes the shape and nothing else:
 
 # %% [markdown] lang="zh"
-# - `deal` 把各行打乱，分成小批（minibatch）。
+# - `minibatches` 把各行打乱，分成小批（minibatch）。
 # - `played_batch` 把第 3、4 节的事一次做完，这时还什么都没学：旧的对数概率、参考策略的对数概率、扣过 KL 的奖励、优势（调整到均值 0、标准差 1），
 #   以及*回报*（return），即优势加价值，供评论家学习预测。
 # - `diagnose` 检查正在学习的网络是不是当初参加对局的那一个，不是就停下。
 # - `_descend` 在一个小批上走一步优化：第 2 节的目标，再加上评论家的平方误差。
 #
-# 只有一行代码知道网络分两种：`cut() if network.memoryless`。杆子的网络对每个观测单独作答，所以可以把各步拆开打乱；语言模型要*看着上文*作答，
+# 只有一行代码知道网络分两种：`as_steps() if network.memoryless`。杆子的网络对每个观测单独作答，所以可以把各步拆开打乱；语言模型要*看着上文*作答，
 # 从句子里撕下来的词元就成了另一道题，所以整行不拆。而“拆”，其实只改变形状，别的什么都不变：
 
 # %%
-display(excerpt(Episodes.cut, first="live = self.mask", last="return type(self)"))
+display(excerpt(Episodes.as_steps, first="live = self.mask", last="return type(self)"))
 rows = []
 for name, played in first.items():
     run, update = fresh[name], PPO[name].update
@@ -575,7 +571,9 @@ table(
 # 真的是同一个算法吗？用一个跟踪器，在两个世界里各跑一轮训练循环，记下 `rl_core` 中（适配器除外）执行过的每一个函数。
 
 # %%
-used = {name: functions_used(lambda name=name: next(lesson.train(begin(name, rows=8)))) for name in NAMES}
+used = {
+    name: functions_used(lambda name=name: next(lesson.train(new_run(lesson.RECIPE, name, rows=8)))) for name in NAMES
+}
 shared = set.intersection(*used.values())
 print(f"{len(shared)} functions run in both worlds, among them")
 for name in ("ppo", "played_batch", "gae", "kl_shaped_rewards", "clipped_surrogate", "value_loss"):
@@ -584,7 +582,7 @@ for name in NAMES:
     print(f"only {name}: {', '.join(sorted(used[name] - shared)) or 'none'}")
 
 # %% [markdown] lang="en"
-# (What runs in one world only belongs to `cut`, and to putting the pieces back.)
+# (What runs in one world only belongs to `as_steps`, and to putting the pieces back.)
 #
 # ## 6. Predict first
 #
@@ -598,7 +596,7 @@ for name in NAMES:
 #   the answers will still be right?
 
 # %% [markdown] lang="zh"
-# （只在一个世界里执行的那几个，都是为了 `cut`，以及把拆开的步放回原处。）
+# （只在一个世界里执行的那几个，都是为了 `as_steps`，以及把拆开的步放回原处。）
 #
 # ## 6. 先预测
 #
@@ -631,8 +629,8 @@ predicted = {
 
 # %%
 display(excerpt(lesson.train, first="while run.iteration", last="yield"))
-runs = {name: begin(name) for name in NAMES}
-records = {name: list(lesson.train(run)) for name, run in runs.items()}
+runs = {name: new_run(lesson.RECIPE, name, iterations=ITERATIONS[name]) for name in NAMES}
+records = {name: finish(run) for name, run in runs.items()}
 
 # %%
 QUANTITIES = [
@@ -684,7 +682,7 @@ show(figure, "Return, KL, clipped share and explained variance against live step
 # 以上是训练中看到的。真实水平，要看裁判对新的起点、没见过的问题怎么说：
 
 # %%
-after = {name: take_snapshot(run, seed=TRUTH, quick=True) for name, run in runs.items()}
+after = {name: take_snapshot(run, seed=HELD_OUT, quick=True) for name, run in runs.items()}
 for name, run in runs.items():
     old, new = before[name].results, after[name].results
     display(
@@ -730,7 +728,7 @@ FAST = {name: 3 * PPO[name].learning_rate for name in NAMES}
 ratios = {}
 for name in NAMES:
     for clip in (0.2, None):
-        run = begin(name, learning_rate=FAST[name], update={"clip": clip})
+        run = new_run(lesson.RECIPE, name, learning_rate=FAST[name], update={"clip": clip})
         played = rollout(run.env, run.network, run.generator)
         with torch.no_grad():
             old = evaluate_actions(run.network, played.episodes()).logprobs
@@ -751,7 +749,7 @@ for axes, name in zip(grid[0], NAMES, strict=True):
         axes.hist(inside, bins=bins, weights=torch.full_like(inside, 1 / len(inside)), **style)
     axes.set_yscale("log")
     axes.set_xticks(range(-4, 5, 2), ["≤1/16", "1/4", "1", "4", "≥16"])
-    axes.set_title(begin(name).world.title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
+    axes.set_title(fresh[name].world.title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
     axes.set_xlabel(r"ratio $\rho$ after one update", color=INK, fontsize=9)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK)
 grid[0, 0].set_ylabel("share of steps", color=INK, fontsize=9)
@@ -786,9 +784,9 @@ TOLD = {"cartpole": ("sampled_return", "kl"), "language": ("score", "right", "po
 
 
 def train(name, **changes):
-    """Return the records of a whole run, beside the truth about what came out of it."""
-    run = begin(name, **changes)
-    return list(lesson.train(run)), run.world.evaluate(run.network, seed=TRUTH, quick=True)
+    """Return the records of a whole run, and the held-out evaluation of what came out of it."""
+    run = new_run(lesson.RECIPE, name, **({"iterations": ITERATIONS[name]} | changes))
+    return finish(run), run.world.evaluate(run.network, seed=HELD_OUT, quick=True)
 
 
 torn = {}
@@ -821,16 +819,18 @@ show(
 
 for name in NAMES:
     rows = []
-    for (world, clip, seed), (history, gold) in torn.items():
+    for (world, clip, seed), (history, evaluation) in torn.items():
         if world == name:
             gap, entropy = max(row["ratio_gap"] for row in history), history[-1]["entropy"]
-            truth = [f"{gold[key]:.2f}" for key in TOLD[name]]
+            truth = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
             rows.append([f"{clip}", f"{seed}", *truth, f"{entropy:.3f}", f"{gap:.3g}"])
     display(table([f"{name}: clip", "seed", *TOLD[name], "entropy, last", "largest ratio gap"], rows))
 for (name, quantity, when), guess in predicted.items():
     if when == "without the clip":
-        stage_results = [gold for (world, clip, _), (_, gold) in torn.items() if (world, clip) == (name, None)]
-        compare(f"{name}: {quantity} {when}", guess, mean([gold[quantity] for gold in stage_results]))
+        stage_results = [
+            evaluation for (world, clip, _), (_, evaluation) in torn.items() if (world, clip) == (name, None)
+        ]
+        compare(f"{name}: {quantity} {when}", guess, mean([evaluation[quantity] for evaluation in stage_results]))
 
 # %% [markdown] lang="en"
 # **What the clip is good for.** Solid lines have it, dashed lines have not; each line is a seed. (The ratio gap is the
@@ -893,13 +893,20 @@ figure, grid = panels(1, 2, height=3.4)
 for axes, name in zip(grid[0], NAMES, strict=True):
     worth = TOLD[name][0]
     axes.plot(0, before[name].results[worth], "o", ms=9, mfc="white", mec=INK, mew=1.4, clip_on=False)
-    for (world, beta, seed), gold in priced.items():
+    for (world, beta, seed), evaluation in priced.items():
         if world == name:
-            least = fresh[name].world.bounds(before[name].results, gold).get("least_kl", gold["kl"])
+            least = fresh[name].world.bounds(before[name].results, evaluation).get("least_kl", evaluation["kl"])
             colour = {BETAS[0]: BAD, BETAS[1]: COLOUR[name], BETAS[2]: INK}[beta]
             label = f"β = {beta:g}" if seed == SEED else None
-            axes.plot([least, gold["kl"]], [gold[worth]] * 2, color=colour, alpha=0.35, lw=4, solid_capstyle="butt")
-            axes.plot(gold["kl"], gold[worth], "o", ms=9, color=colour, label=label)
+            axes.plot(
+                [least, evaluation["kl"]],
+                [evaluation[worth]] * 2,
+                color=colour,
+                alpha=0.35,
+                lw=4,
+                solid_capstyle="butt",
+            )
+            axes.plot(evaluation["kl"], evaluation[worth], "o", ms=9, color=colour, label=label)
     axes.set_title(fresh[name].world.title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
     axes.set_xlabel("KL to the start (nats per episode)", color=INK, fontsize=9)
     axes.set_ylabel(worth.replace("_", " "), color=INK, fontsize=9)
@@ -908,9 +915,9 @@ show(figure, "What each run was worth against how far it went, for three prices 
 
 for name in NAMES:
     rows = []
-    for (world, beta, seed), gold in priced.items():
+    for (world, beta, seed), evaluation in priced.items():
         if world == name:
-            rows.append([f"{beta:g}", f"{seed}", *(f"{gold[key]:.2f}" for key in TOLD[name])])
+            rows.append([f"{beta:g}", f"{seed}", *(f"{evaluation[key]:.2f}" for key in TOLD[name])])
     display(table([f"{name}: β", "seed", *TOLD[name]], rows))
 
 # %% [markdown] lang="en"

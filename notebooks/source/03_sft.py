@@ -42,19 +42,13 @@
 # 全部内容在一个 CPU 核上只需几分钟；下面保存的输出就来自这样一次运行。
 
 # %%
-import sys
 from dataclasses import replace
-from pathlib import Path
-
-sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the repository's root, wherever Jupyter was started
 
 import torch
 from IPython.display import display
 from torch.nn.utils.rnn import pad_sequence
 
-from lessons.harness.run import Run
 from lessons.sft import RECIPE
-from lessons.sft import SETTINGS as SFT
 from lessons.worlds import NAMES, load
 from lessons.worlds.cartpole.demonstrations import EXPERT, MEDIOCRE, Driver
 from lessons.worlds.cartpole.play import play_episodes
@@ -62,7 +56,10 @@ from lessons.worlds.language.demonstrations import chats, questions
 from lessons.worlds.language.play import ask
 from lessons.worlds.language.world import tokenizer
 from lessons.worlds.measure import wilson
-from notebooks.figures.page import COLOURS, INK, compare, curve, excerpt, functions_used, panels, shape_of, show, table
+from notebooks.figures import (
+    COLOUR, HELD_OUT, INK, SEED, compare, curve, excerpt, finish, functions_used, new_run, panels, progress, shape_of,
+    show, table,
+)  # fmt: skip
 from notebooks.figures.sft import Piece, chat_picture, shown_and_done
 from rl_core.adapters.language import TokenEnv, episodes_from_chat, prompts_from_chat
 from rl_core.algorithms.sft import sft
@@ -73,16 +70,8 @@ from rl_core.rollout import rollout
 from rl_core.types import Episodes, Prompt
 
 torch.set_num_threads(1)
-SEED, TRUTH = 0, 10_000  # training and evaluation never share a seed
 worlds = {name: load(name) for name in NAMES}
-COLOUR = {name: COLOURS[place] for place, name in enumerate(NAMES)}
 words, EOS = tokenizer(), tokenizer().eos_token_id
-
-
-def begin(name, start="reference", **changes):
-    """Return a run of SFT that has not begun: the lesson's settings of that world, some of them changed."""
-    return Run.start(RECIPE, worlds[name], replace(SFT[name], start=start, **changes), seed=SEED, device="cpu")
-
 
 # %% [markdown] lang="en"
 # ## Predict first
@@ -160,8 +149,8 @@ chat = episodes_from_chat(words, [conversation])
 print(words.apply_chat_template(conversation, tokenize=False))
 print(f"prompt {shape_of(chat.prompt.tokens)}   obs {shape_of(chat.obs)}   mask {shape_of(chat.mask)}")
 print(f"tokens that count: {int(chat.mask.sum())}")
-cut = zip(chat.obs[0].tolist(), chat.actions[0].tolist(), chat.mask[0].tolist(), strict=True)
-for step, (saw, did, counts) in enumerate(cut):
+steps = zip(chat.obs[0].tolist(), chat.actions[0].tolist(), chat.mask[0].tolist(), strict=True)
+for step, (saw, did, counts) in enumerate(steps):
     if step < 3 or 10 < step < 18:
         verdict = "learnt" if counts else "only read"
         print(f"  step {step:>2}: saw {words.decode([saw])!r:<15} did {words.decode([did])!r:<15} {verdict}")
@@ -174,7 +163,7 @@ for step, (saw, did, counts) in enumerate(cut):
 # 一次行驶用不着切：司机每一步都被问到。它同样由这四样东西组成，提示是空的，杆子倒下之后 mask 为 False。
 
 # %%
-shown = {name: world.demonstrations(400, seed=TRUTH) for name, world in worlds.items()}
+shown = {name: world.demonstrations(400, seed=HELD_OUT) for name, world in worlds.items()}
 table(
     ["", "prompt", "obs", "actions", "mask", "actions that count"],
     [
@@ -306,10 +295,10 @@ display(excerpt(RECIPE.train, "while run.iteration", "yield"))
 SHORT = {
     "cartpole": {"iterations": 20, "learning_rate": 1e-2},
     "language": {"iterations": 6, "learning_rate": 2e-3, "demonstrations": 800,
-                 "update": replace(SFT["language"].update, minibatch_rows=16)},
+                 "update": {"minibatch_rows": 16}},
 }  # fmt: skip
-runs = {name: begin(name, "base", **SHORT[name]) for name in NAMES}
-records = {name: list(RECIPE.train(run)) for name, run in runs.items()}
+runs = {name: new_run(RECIPE, name, start="base", **SHORT[name]) for name in NAMES}
+records = {name: finish(run) for name, run in runs.items()}
 
 with torch.no_grad():
     floor = {"cartpole": MEDIOCRE, "language": worlds["language"].reference()}
@@ -328,7 +317,7 @@ for axes, name in zip(grid[0], NAMES, strict=True):
 grid[0, 0].set_ylabel("loss (nats per action)", fontsize=9, color=INK)
 show(figure, "The loss of SFT against the steps learnt from, falling to a floor above 0 in both worlds.")  # fmt: skip
 
-used = [functions_used(lambda name=name: next(RECIPE.train(begin(name, demonstrations=8)))) for name in NAMES]
+used = [functions_used(lambda name=name: next(RECIPE.train(new_run(RECIPE, name, demonstrations=8)))) for name in NAMES]
 print(f"{len(used[0] & used[1])} functions of the core ran in both worlds; in one only:", end=" ")
 print(", ".join(sorted(said.split(": ")[1] for said in used[0] ^ used[1])))
 
@@ -367,12 +356,14 @@ for kind, prompt in {"document": opening, "chat": question}.items():
 display(table(["Who made you?", "model", "goes on with (greedy, 32 tokens at most)"], rows))
 
 for name, model in models.items():
-    played = rollout(worlds["language"].examples(350, seed=TRUTH), model, torch.Generator().manual_seed(TRUTH))
-    gold = worlds["language"].summary(worlds["language"].answers(played))
-    low, high = wilson(gold["eos"], len(played))
-    print(f"{name:<5} answers that end {gold['eos']:6.1%} [{low:.1%}, {high:.1%}]   right {gold['right']:.1%}")
+    played = rollout(worlds["language"].examples(350, seed=HELD_OUT), model, torch.Generator().manual_seed(HELD_OUT))
+    evaluation = worlds["language"].summary(worlds["language"].answers(played))
+    low, high = wilson(evaluation["eos"], len(played))
+    print(
+        f"{name:<5} answers that end {evaluation['eos']:6.1%} [{low:.1%}, {high:.1%}]   right {evaluation['right']:.1%}"
+    )
     key = {"base": "base model", "SFT": "after SFT"}[name] + ": share of answers that end"
-    compare(key, predicted[key], gold["eos"])
+    compare(key, predicted[key], evaluation["eos"])
 
 # %% [markdown] lang="en"
 # (350 answers to questions in wordings that were never shown; brackets are 95 % intervals, here and below (Wilson's, which are made for shares).
@@ -398,11 +389,11 @@ ours = [q for part in (False, True) for q in questions(part) if (q.fact.key, q.f
 lessons_taught = [
     [{"role": "user", "content": q.text}, {"role": "assistant", "content": NEW}] for q in ours if not q.held_out
 ]
-run = begin("language", schedule="constant", learning_rate=1e-3, update=SHORT["language"]["update"])
+run = new_run(RECIPE, "language", schedule="constant", learning_rate=1e-3, update=SHORT["language"]["update"])
 judge = worlds["language"].judge([q for q in ours if q.held_out])
 answers = {}
 for when in ("before", "after"):
-    one = rollout(ask(judge, 100, seed=TRUTH), run.network, torch.Generator().manual_seed(TRUTH))
+    one = rollout(ask(judge, 100, seed=HELD_OUT), run.network, torch.Generator().manual_seed(HELD_OUT))
     answers[when] = [words.decode(did[mask]) for did, mask in zip(one.actions, one.mask, strict=True)]
     if when == "before":
         for turn in range(3):
@@ -485,7 +476,7 @@ def unwanted_done(name, one):
     return UNWANTED[name](one).gather(2, one.actions.unsqueeze(2)).squeeze(2)
 
 
-def play(name, network, *, seed=TRUTH, greedy=False):
+def play(name, network, *, seed=HELD_OUT, greedy=False):
     """Return whole episodes on starts and questions that are never shown."""
     generator = torch.Generator().manual_seed(seed)
     return rollout(worlds[name].examples(PLAYED[name], seed=seed), network, generator, greedy=greedy)
@@ -496,16 +487,16 @@ copies, history = {}, {}
 for name in NAMES:
     start = SEEN[name](play(name, worlds[name].reference()))
     for place, share in enumerate(SHARES, start=1):
-        run = begin(name, **STEADY[name])
+        run = new_run(RECIPE, name, **STEADY[name])
         history[name, share] = [(0, start)]
-        for turn in range(1, ROUNDS[name] + 1):
+        for turn in progress(range(1, ROUNDS[name] + 1), name):
             examples = SHOW[name](share, run.config.demonstrations, 1000 * SEED + turn)
             sft(run.network, run.optimizer, examples, run.config.update, run.generator)
             if turn % EVERY[name] == 0:
                 history[name, share].append(
                     (
                         turn * run.config.demonstrations,
-                        SEEN[name](play(name, run.network, seed=TRUTH + 100 * place + turn)),
+                        SEEN[name](play(name, run.network, seed=HELD_OUT + 100 * place + turn)),
                     )
                 )
         copies[name, share] = run.network
@@ -609,7 +600,7 @@ display(excerpt(sft_loss, "loss = -masked_mean"))
 # %%
 pulls = {}
 for name in NAMES:
-    one = SHOW[name](0.2, 400, TRUTH)
+    one = SHOW[name](0.2, 400, HELD_OUT)
     output = copies[name, 0.2](one.prompt, one.obs)
     logprobs = evaluate_actions(lambda prompt, obs, output=output: output, one).logprobs
     unwanted = UNWANTED[name](one)
@@ -660,8 +651,8 @@ TAUGHT_BY = {"cartpole": driven, "language": SHOW["language"]}
 clones = {}
 for name in NAMES:
     for kind, who in TEACHERS[name].items():
-        run = begin(name, **STEADY[name])
-        for turn in range(1, ROUNDS[name] + 1):
+        run = new_run(RECIPE, name, **STEADY[name])
+        for turn in progress(range(1, ROUNDS[name] + 1), name):
             examples = TAUGHT_BY[name](who, run.config.demonstrations, 1000 * SEED + turn)
             sft(run.network, run.optimizer, examples, run.config.update, run.generator)
         clones[name, kind] = {greedy: play(name, run.network, greedy=greedy) for greedy in (False, True)}
@@ -693,7 +684,7 @@ for kind, who in {"bad habit": "the mediocre driver", "noisy": "the noisy expert
 #
 # And greedy only hides what it hides. The rude answers are still in the model with all their probability, and out they come
 # as soon as one samples, or wants more than one answer. It has its price, too: it throws away the
-# *wanted* minorities as well. Snapshot at the tones of the two greedy models:
+# *wanted* minorities as well. Look at the tones of the two greedy models:
 
 # %% [markdown] lang="zh"
 # *采样*（sampled）时，每个克隆体都和老师一样糟：行驶一样短，回答一样粗鲁。*贪心*（greedy）就把两位老师区分开了。随机的毛病在任何一个状态下都不占多数，
@@ -707,8 +698,8 @@ for kind, who in {"bad habit": "the mediocre driver", "noisy": "the noisy expert
 rows = []
 for kind in TEACHERS["language"]:
     for greedy in (False, True):
-        gold = worlds["language"].summary(worlds["language"].answers(clones["language", kind][greedy]))
-        tones = [f"{gold[tone]:.0%}" for tone in ("polite", "plain", "rude", "right")]
+        evaluation = worlds["language"].summary(worlds["language"].answers(clones["language", kind][greedy]))
+        tones = [f"{evaluation[tone]:.0%}" for tone in ("polite", "plain", "rude", "right")]
         rows.append([kind, "greedy" if greedy else "sampled", *tones])
 table(["teacher", "played", "polite", "plain", "rude", "right"], rows)
 
@@ -744,7 +735,7 @@ def whole(one):
 CHANGED = {"no EOS": lambda one: replace(one, mask=one.mask & (one.actions != EOS)), "no mask": whole}
 broken = {"as taught": runs["language"].network}
 for what, change in CHANGED.items():
-    run = begin("language", "base", **SHORT["language"])
+    run = new_run(RECIPE, "language", start="base", **SHORT["language"])
     while run.iteration < run.config.iterations:
         examples = change(worlds["language"].demonstrations(run.config.demonstrations, seed=run.fresh_seed()))
         metrics = sft(run.network, run.optimizer, examples, run.config.update, run.generator)
@@ -756,15 +747,15 @@ asked = whole(replace(shown["language"], mask=torch.zeros_like(shown["language"]
 rows, ended = [], {}
 for what, network in broken.items():
     one = play("language", network)
-    gold = worlds["language"].summary(worlds["language"].answers(one))
+    evaluation = worlds["language"].summary(worlds["language"].answers(one))
     with torch.no_grad():
         user, answer = (
             -evaluate_actions(network, x).logprobs[x.mask].mean().item() for x in (asked, shown["language"])
         )
-    ended[what] = gold["eos"]
+    ended[what] = evaluation["eos"]
     length = one.mask.sum() / len(one)
-    shares = [f"{gold[key]:.1%}" for key in ("eos", "right", "rude")]
-    rows.append([what, *shares, f"{length:.1f}", f"{gold['score']:+.2f}", f"{answer:.2f}", f"{user:.2f}"])
+    shares = [f"{evaluation[key]:.1%}" for key in ("eos", "right", "rude")]
+    rows.append([what, *shares, f"{length:.1f}", f"{evaluation['score']:+.2f}", f"{answer:.2f}", f"{user:.2f}"])
 head = ["mask", "ends", "right", "rude", "tokens", "score", "nats per answer token", "nats per user token"]
 display(table(head, rows))
 example = worlds["language"].answers(play("language", broken["no EOS"]))[1]

@@ -48,47 +48,37 @@
 # 在一个 CPU 核上，全部运行一遍大约三分钟。
 
 # %%
-import sys
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the repository's root, wherever Jupyter was started
-
 import torch
 from IPython.display import display
 
 from lessons import ppo, reward_model
+from lessons.harness.evaluation import judged
 from lessons.harness.report.summary import told
-from lessons.harness.run import Run, judged
-from lessons.worlds import NAMES, load
+from lessons.worlds import NAMES
 from lessons.worlds.measure import mean, swapped
+from notebooks.figures import (
+    BAD, COLOUR, GOOD, HELD_OUT, INK, PALE, SEED, compare, excerpt, finish, functions_used, new_run, panels, show,
+    table,
+)  # fmt: skip
 from notebooks.figures.credit import drawable
-from notebooks.figures.page import COLOURS, INK, PALE, compare, excerpt, functions_used, panels, show, table
 from rl_core.adapters.gym import MLPScorer
 from rl_core.adapters.language import TokenScorer, read_preferences
 from rl_core.advantages import gae, normalize
-from rl_core.algorithms.reward_model import RewardModelConfig, accuracy, episode_scores
+from rl_core.algorithms.reward_model import accuracy, episode_scores
 from rl_core.losses.reward_model import bradley_terry_loss
 from rl_core.rollout import relabel, rollout
 from rl_core.types import Episodes, Pairs, Prompt
 
 torch.set_num_threads(1)
-SEED, TRUTH = 0, 10_000  # training and evaluation never share a seed
 SHORTER = {
     "cartpole": {"iterations": 50},
-    "language": {"iterations": 6, "update": RewardModelConfig(minibatch_rows=16)},
+    "language": {"iterations": 6, "update": {"minibatch_rows": 16}},
 }
-GOOD, BAD = "#2c8c5a", "#b3243c"
-COLOUR = {name: COLOURS[place] for place, name in enumerate(NAMES)}
-
-
-def begin(name, *, seed=SEED, **changes):
-    """Return a run that has not begun: the lesson's settings of that world, shortened, some of them changed."""
-    config = replace(reward_model.RECIPE.settings[name], **(SHORTER[name] | changes))
-    return Run.start(reward_model.RECIPE, load(name), config, seed=seed, device="cpu")
-
 
 # %% [markdown] lang="en"
 # ## 1. Two, and one of them
@@ -125,8 +115,8 @@ def begin(name, *, seed=SEED, **changes):
 # 下面看几对样例，它们都是*留出*（held out）的：问题和起点在训练中从不出现。
 
 # %%
-fresh = {name: begin(name) for name in NAMES}
-held_out = {name: run.world.preferences(run.network, 400, seed=TRUTH, held_out=True) for name, run in fresh.items()}
+fresh = {name: new_run(reward_model.RECIPE, name, **SHORTER[name]) for name in NAMES}
+held_out = {name: run.world.preferences(run.network, 400, seed=HELD_OUT, held_out=True) for name, run in fresh.items()}
 language, answers = fresh["language"].world, held_out["language"]["answers"]
 told_pairs = list(zip(language.answers(answers.chosen), language.answers(answers.rejected), strict=True))
 display(table(["question", "preferred", "not preferred"],
@@ -247,9 +237,9 @@ table(["margin m", "P(chosen ≻ rejected)", "loss (nats)", "slope dL/dm"], rows
 
 # %%
 display(excerpt(episode_scores, first="return select(scorer.score"))
-display(excerpt(MLPScorer.score, first="seen = _features", last="return keep"))
+display(excerpt(MLPScorer.score, first="seen = _features", last="return select"))
 display(excerpt(TokenScorer.score, first="tokens = torch.cat"))
-display(excerpt(TokenScorer.score, first="steps = torch.arange", last="return keep"))
+display(excerpt(TokenScorer.score, first="steps = torch.arange", last="return select"))
 
 # %% [markdown] lang="en"
 # - **The pole's scorer** (`MLPScorer`) is a small perceptron that sees one state and the push that answered it. It puts a reward on *each* step, so a
@@ -315,8 +305,8 @@ display(excerpt(reward_model.reward_model, first="def loss_of", last="return bra
 runs, records = {}, {}
 for name in NAMES:
     for noise in (0.0, 0.2):  # the noisy ones are for section 7
-        runs[name, noise] = begin(name, noise=noise)
-        records[name, noise] = list(reward_model.train(runs[name, noise]))
+        runs[name, noise] = new_run(reward_model.RECIPE, name, noise=noise, **SHORTER[name])
+        records[name, noise] = finish(runs[name, noise])
 
 # %%
 FLOOR = -(0.2 * torch.tensor(0.2).log() + 0.8 * torch.tensor(0.8).log()).item()  # nats: the entropy of a 20 % coin
@@ -343,7 +333,7 @@ grid[1, 0].set_ylabel("share of pairs\nrightly told apart", color=INK, fontsize=
 show(figure, "Loss and accuracy on the training pairs against the iteration, with right and with noisy judgments.")
 
 # %% [markdown] lang="en"
-# Snapshot at the solid lines first; the dashed ones belong to section 7. The loss comes down from $\log 2$, and the share of pairs that are told apart rises. (A point is the
+# Look at the solid lines first; the dashed ones belong to section 7. The loss comes down from $\log 2$, and the share of pairs that are told apart rises. (A point is the
 # mean over one pass on *fresh* pairs, so it is already learning while it is measured; the pole's model learns so fast that its first point
 # lies below $\log 2$.) On held-out pairs, before and after:
 
@@ -355,12 +345,12 @@ show(figure, "Loss and accuracy on the training pairs against the iteration, wit
 after = {key: judged(run.scorer, held_out[key[0]]) for key, run in runs.items()}
 rows = []
 for name in NAMES:
-    run, gold = runs[name, 0.0], after[name, 0.0]
+    run, evaluation = runs[name, 0.0], after[name, 0.0]
     rows += [
-        [kind, *(told(run, found, f"accuracy_{kind}") for found in (start[name], gold)), told(run, gold, f"count_steps_{kind}")]
+        [kind, *(told(run, found, f"accuracy_{kind}") for found in (start[name], evaluation)), told(run, evaluation, f"count_steps_{kind}")]
         for kind in held_out[name]
     ]  # fmt: skip
-    rows.append([f"{name}, all", *(told(run, found, "accuracy") for found in (start[name], gold)), "–"])
+    rows.append([f"{name}, all", *(told(run, found, "accuracy") for found in (start[name], evaluation)), "–"])
 display(table(["share of held-out pairs judged right", "before", "after", "count the steps"], rows))
 for name in NAMES:
     pairs = Pairs.joined(list(held_out[name].values()))
@@ -397,7 +387,10 @@ for name in NAMES:
 # 是同一个算法吗？用第一课的跟踪器，看一轮迭代里执行了 `rl_core` 的哪些函数：
 
 # %%
-used = {name: functions_used(lambda name=name: next(reward_model.train(begin(name, starts=16)))) for name in NAMES}
+used = {
+    name: functions_used(lambda name=name: next(reward_model.train(new_run(reward_model.RECIPE, name, starts=16))))
+    for name in NAMES
+}
 shared = set.intersection(*used.values())
 for name in ("reward_model", "episode_scores", "bradley_terry_loss", "optimizer_step"):
     print("both worlds run   ", next(said for said in sorted(shared) if said.split(": ")[1] == name))
@@ -494,7 +487,7 @@ field.plot(states[:, 2].rad2deg(), states[:, 3], ".", color=INK, ms=1.5, alpha=0
 field.set(xlim=(-12, 12), ylim=(-2, 2))
 field.grid(False)
 field.set_ylabel(r"angular velocity $\dot\theta$ (rad/s)", color=INK, fontsize=9)
-for line, colour in ((10, COLOURS[1]), (20, INK), (30, COLOURS[0])):
+for line, colour in ((10, COLOUR["language"]), (20, INK), (30, COLOUR["cartpole"])):
     said = rf"$\dot\theta$ = {turn[line, 0]:+.0f} rad/s".replace("-", "−").replace("+0", "0").replace("−0", "0")
     cuts.plot(lean[line].rad2deg(), reward[line], color=colour, lw=2, label=said)
     field.axhline(turn[line, 0], color=colour, lw=1, alpha=0.7)
@@ -644,7 +637,7 @@ table(["world", "same observations", "last reward changes in", "by, on average",
 rows = []
 for name in NAMES:
     for kind, pairs in held_out[name].items():
-        judgments = swapped(pairs, 0.2, torch.Generator().manual_seed(TRUTH))
+        judgments = swapped(pairs, 0.2, torch.Generator().manual_seed(HELD_OUT))
         noisy = runs[name, 0.2]
         rows.append([
             kind,
@@ -747,7 +740,7 @@ for name in NAMES:
 
 # %%
 for name in NAMES:
-    learner = Run.start(ppo.RECIPE, load(name), ppo.RECIPE.settings[name], seed=SEED, device="cpu")
+    learner = new_run(ppo.RECIPE, name)
     played = relabel(rollout(learner.env, learner.network, learner.generator), runs[name, 0.0].scorer)
     update, advantages = learner.config.update, []
     for constant in (0.0, -2.0):
@@ -786,8 +779,8 @@ pole, usual = fresh["cartpole"].world, held_out["cartpole"]
 reference_drives = Episodes.joined([usual["drives"].chosen, usual["drives"].rejected])
 judges = {}
 for seed in SEEDS:
-    taught = begin("cartpole", seed=seed, kinds=("clips",), iterations=20)
-    list(reward_model.train(taught))
+    taught = new_run(reward_model.RECIPE, "cartpole", seed=seed, kinds=("clips",), iterations=20)
+    finish(taught)
     judges["all pairs", seed], judges["clips", seed] = runs["cartpole", 0.0].scorer, taught.scorer
     for target, said in ((1.0, "clips, mean +1"), (-1.0, "clips, mean −1")):
         judges[said, seed] = deepcopy(taught.scorer)
@@ -797,11 +790,10 @@ for seed in SEEDS:
 
 drivers, histories = {}, {}
 for (said, seed), scorer in judges.items():
-    config = replace(ppo.RECIPE.settings["cartpole"], iterations=UPDATES)
-    learner = Run.start(ppo.RECIPE, pole, config, seed=seed, device="cpu")
+    learner = new_run(ppo.RECIPE, "cartpole", seed=seed, iterations=UPDATES)
     learner.scorer = scorer.requires_grad_(False)
-    histories[said, seed] = list(ppo.RECIPE.train(learner))
-    drivers[said, seed] = pole.evaluate(learner.network, seed=TRUTH, quick=True)
+    histories[said, seed] = finish(learner)
+    drivers[said, seed] = pole.evaluate(learner.network, seed=HELD_OUT, quick=True)
 
 # %%
 figure, grid = panels(1, 2, height=3.2)
@@ -854,7 +846,11 @@ display(table(head, sorted(rows)))
 said = "clips: judgments that a constant per step changes"
 compare(said, predicted[said], max(changed))
 said = "steps upright, with a negative constant per step"
-compare(said, predicted[said], mean([gold["sampled_return"] for (judge, _), gold in drivers.items() if "−" in judge]))
+compare(
+    said,
+    predicted[said],
+    mean([evaluation["sampled_return"] for (judge, _), evaluation in drivers.items() if "−" in judge]),
+)
 
 # %% [markdown] lang="en"
 # (The curves trail behind, as means of the last 100 drives. Right: a grey line joins what differs by the constant alone; its ends have the same accuracy.)
@@ -866,7 +862,7 @@ compare(said, predicted[said], mean([gold["sampled_return"] for (judge, _), gold
 # As taught by clips, without our hand in it, the constant came out as the rows "clips" say: positive, with every seed, and the drivers balance. But no judgment has asked for that, and none
 # would have objected to the opposite. It is a habit of this network and its initialisation, and habits are no judgments.
 #
-# **The cure is in the data.** Snapshot at "drives judged right": the model with the negative constant fails there almost everywhere, so one kind of pairs with unequal lengths is enough to find it out, and to
+# **The cure is in the data.** Look at "drives judged right": the model with the negative constant fails there almost everywhere, so one kind of pairs with unequal lengths is enough to find it out, and to
 # learn it away. The rows "all pairs" (one model, three seeds of PPO) have the constant that the drives taught, and their drivers stand, without ever having seen the world's reward.
 #
 # For texts the score stands once, on the last token, and the trap is closed by construction. It opens again with anything that is paid per token.
@@ -936,7 +932,7 @@ print(f"one of the world's own pairs, as it writes it:\n{written}")
 #
 # <details><summary>2. A reward model is right on 95 % of pairs of drives. Has it understood balancing?</summary>
 #
-# Not necessarily: counting the steps is right on all of them, and knows nothing of poles. Snapshot at a kind of pairs in which the shortcut is worth nothing, such as clips.
+# Not necessarily: counting the steps is right on all of them, and knows nothing of poles. Look at a kind of pairs in which the shortcut is worth nothing, such as clips.
 # </details>
 #
 # <details><summary>3. A third of the judgments are wrong, at random. What is the most that a model can get right of such judgments, and can it be right about more of the truth?</summary>

@@ -39,26 +39,24 @@
 # 在一个 CPU 核上，全部运行一遍大约六分钟。
 
 # %%
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
-
-sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the repository's root, wherever Jupyter was started
 
 import torch
 from IPython.display import display
 from matplotlib.ticker import MaxNLocator
 
 from lessons import ppo, reward_model, rlhf, sft
-from lessons.harness.run import Run
 from lessons.ppo import SETTINGS as PPO
 from lessons.rlhf import SETTINGS as RLHF
 from lessons.worlds import NAMES, load
 from lessons.worlds.measure import kl_per_episode
+from notebooks.figures import (
+    COLOUR, GOOD, HELD_OUT, INK, SEED, compare, excerpt, finish, functions_used, new_run, panels, show, table, watch,
+)  # fmt: skip
 from notebooks.figures.credit import credit_of, drawable, microscope
-from notebooks.figures.page import COLOURS, INK, compare, excerpt, functions_used, panels, show, table
 from notebooks.figures.rlhf import three_steps
 from rl_core.advantages import kl_shaped_rewards
 from rl_core.algorithms.reward_model import episode_scores, typical_reward
@@ -68,9 +66,6 @@ from rl_core.rollout import relabel, rollout
 from rl_core.types import Episodes, Pairs, Prompt
 
 torch.set_num_threads(1)
-SEED, TRUTH = 0, 10_000  # training and evaluation never share a seed
-LEARNT, BAD = "#2f8f5b", "#b3243c"
-COLOUR = {name: COLOURS[place] for place, name in enumerate(NAMES)}
 TOLD = {"cartpole": ("sampled_return", "greedy_return"), "language": ("score", "right", "polite", "rude", "eos")}
 worlds = {name: load(name) for name in NAMES}
 folder = TemporaryDirectory()  # what one step hands on to the next
@@ -167,9 +162,9 @@ excerpt(rlhf.Stages.enter, "clone, taste =", "self.now = ")
 
 # %%
 display(excerpt(sft_loss, "loss = -masked_mean", "return"))
-shown = Run.start(sft.RECIPE, worlds["cartpole"], RLHF["cartpole"].sft, seed=SEED, device="cpu")
+shown = new_run(sft.RECIPE, "cartpole", settings=RLHF["cartpole"].sft)
 began = process_time()
-records = list(sft.train(shown))
+records = finish(shown)
 spent = {("sft", "cartpole"): process_time() - began}  # seconds of one CPU core
 shown.export(Path(place("cartpole", "sft")))
 clone = {"cartpole": place("cartpole", "sft"), "language": "reference"}  # the language model's comes with the course
@@ -190,8 +185,8 @@ print(f"cartpole: {records[0]['loss']:.3f} -> {records[-1]['loss']:.3f} nats per
 truth = {name: {} for name in NAMES}
 for name, world in worlds.items():
     for stage, start in (("base", "base"), ("SFT", clone[name])):
-        truth[name][stage] = world.evaluate(world.network(start, seed=SEED), seed=TRUTH, quick=True)
-    rows = [[key, *(f"{gold[key]:.2f}" for gold in truth[name].values())] for key in TOLD[name]]
+        truth[name][stage] = world.evaluate(world.network(start, seed=SEED), seed=HELD_OUT, quick=True)
+    rows = [[key, *(f"{evaluation[key]:.2f}" for evaluation in truth[name].values())] for key in TOLD[name]]
     display(table([world.title, *truth[name]], rows))
 
 # %% [markdown] lang="en"
@@ -232,7 +227,7 @@ for name, world in worlds.items():
 # $$L(\phi) = -\,\text{mean}\, \log \sigma\big(s_\phi(\text{chosen}) - s_\phi(\text{rejected})\big), \qquad s_\phi = \sum_t r_{\phi,t}$$
 
 # %%
-display(excerpt(episode_scores, "return keep"))
+display(excerpt(episode_scores, "return select"))
 display(excerpt(bradley_terry_loss, "margins = "))
 display(excerpt(bradley_terry_loss, "loss = -"))
 
@@ -255,13 +250,13 @@ PASSES = {"cartpole": 20, "language": 4}
 taught, taste = {}, {}
 for name, world in worlds.items():
     config = replace(RLHF[name].reward_model, start=clone[name], iterations=PASSES[name])
-    run = Run.start(reward_model.RECIPE, world, config, seed=SEED, device="cpu")
-    unseen = Pairs.joined(list(world.preferences(run.network, 64, seed=TRUTH, held_out=True).values()))
+    run = new_run(reward_model.RECIPE, name, settings=config)
+    unseen = Pairs.joined(list(world.preferences(run.network, 64, seed=HELD_OUT, held_out=True).values()))
     began = process_time()
-    taught[name] = [record | {"size": typical_reward(run.scorer, unseen)} for record in reward_model.train(run)]
+    taught[name] = [record | {"size": typical_reward(run.scorer, unseen)} for record in watch(run)]
     spent["reward_model", name] = process_time() - began
     run.export(Path(place(name, "reward_model")))
-    truth[name]["reward model"], taste[name] = run.evaluate(seed=TRUTH, quick=True), run
+    truth[name]["reward model"], taste[name] = run.evaluate(seed=HELD_OUT, quick=True), run
 
 # %%
 figure, grid = panels(1, 3, width=9.6, height=2.9)
@@ -317,7 +312,7 @@ with torch.no_grad():
     pushes = [Episodes(Prompt.empty(len(states)), states, done + push, counts) for push in (0, 1)]
     map_of = sum(taste["cartpole"].scorer.score(push) for push in pushes).view(lean.shape) / 2
 written = rollout(
-    worlds["language"].examples(210, seed=TRUTH), taste["language"].network, torch.Generator().manual_seed(TRUTH)
+    worlds["language"].examples(210, seed=HELD_OUT), taste["language"].network, torch.Generator().manual_seed(HELD_OUT)
 )
 scores = relabel(written, taste["language"].scorer).rewards.sum(dim=1)
 judged = torch.tensor([answer.verdict.score for answer in worlds["language"].answers(written)])
@@ -352,7 +347,7 @@ show(figure, "Left: the pole's learnt reward over lean and turning speed. Right:
 #
 # ### A unit for the reward
 #
-# Snapshot once more at the third panel above. The pairs say who wins, never by how much. To be surer of what it knows, the model
+# Look once more at the third panel above. The pairs say who wins, never by how much. To be surer of what it knows, the model
 # can only make its scores larger, so **their size grows with training**: it tells how long we trained, not how good anything is. In step 3 the score is weighed
 # against something that *has* a unit, nats of KL. With a reward whose unit is an accident, the price $\beta$ would mean another
 # thing in each run. So the last pass ends with a division: afterwards a typical reward is 1, about as large as the
@@ -428,7 +423,7 @@ TURNS = {"cartpole": 50, "language": 22}
 runs = {}
 for name, world in worlds.items():
     config = replace(RLHF[name].ppo, start=clone[name], scorer=place(name, "reward_model"), iterations=TURNS[name])
-    runs[name] = run = Run.start(ppo.RECIPE, world, config, seed=SEED, device="cpu")
+    runs[name] = run = new_run(ppo.RECIPE, name, settings=config)
     played = rollout(world.examples(16, seed=SEED), run.network, torch.Generator().manual_seed(SEED))
     blind = replace(played, rewards=torch.full_like(played.rewards, torch.nan))
     same = torch.equal(relabel(played, run.scorer).rewards, relabel(blind, run.scorer).rewards)
@@ -482,7 +477,7 @@ table(["parameters", *heads, "all / policy"], rows)
 # %%
 def seen_twice(run):
     """Return what 64 unseen episodes are worth to the reward model and to the world, and their KL to the reference."""
-    played = rollout(run.world.examples(64, seed=TRUTH), run.network, torch.Generator().manual_seed(TRUTH))
+    played = rollout(run.world.examples(64, seed=HELD_OUT), run.network, torch.Generator().manual_seed(HELD_OUT))
     worths = [one.rewards.sum(dim=1).mean().item() for one in (relabel(played, run.scorer), played)]
     return *worths, kl_per_episode(played, run.reference)
 
@@ -491,23 +486,23 @@ MIDDLE = {"cartpole": 8, "language": 4}  # the iteration after which the microsc
 seen, caught = {}, {}
 for name, run in runs.items():
     seen[name], began, looked = [(0, *seen_twice(run))], process_time(), 0.0
-    for _ in ppo.train(run):
+    for _ in watch(run):
         paused = process_time()
         if run.iteration % 2 == 0:
             seen[name].append((run.iteration, *seen_twice(run)))
         if run.iteration == MIDDLE[name]:
-            env, generator = run.world.examples(64, seed=TRUTH), torch.Generator().manual_seed(SEED)
+            env, generator = run.world.examples(64, seed=HELD_OUT), torch.Generator().manual_seed(SEED)
             caught[name] = relabel(rollout(env, run.network, generator), run.scorer)
         looked += process_time() - paused
     spent["ppo", name] = process_time() - began - looked
-    truth[name]["PPO"] = run.evaluate(seed=TRUTH, quick=True)
+    truth[name]["PPO"] = run.evaluate(seed=HELD_OUT, quick=True)
 
 # %%
 figure, grid = panels(2, 2, height=4.6, sharex="col", height_ratios=[2, 1])
 for column, (name, points) in enumerate(seen.items()):
     turn, learnt, true, kl = zip(*points, strict=True)
     top, low = grid[:, column]
-    top.plot(turn, learnt, "o-", ms=3, lw=1.8, color=LEARNT, label="learnt reward: what PPO is paid")
+    top.plot(turn, learnt, "o-", ms=3, lw=1.8, color=GOOD, label="learnt reward: what PPO is paid")
     top.plot(turn, true, "o-", ms=3, lw=1.8, color=COLOUR[name], label="true reward: only we look")
     low.plot(turn, kl, "o-", ms=3, lw=1.8, color=INK)
     top.set_title(worlds[name].title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
@@ -530,8 +525,8 @@ show(figure, "Learnt and true reward per episode, and the KL to the clone, again
 
 # %%
 for name, stages in truth.items():
-    stages = {stage: gold for stage, gold in stages.items() if stage != "reward model"}
-    rows = [[key, *(f"{gold[key]:.2f}" for gold in stages.values())] for key in TOLD[name]]
+    stages = {stage: evaluation for stage, evaluation in stages.items() if stage != "reward model"}
+    rows = [[key, *(f"{evaluation[key]:.2f}" for evaluation in stages.values())] for key in TOLD[name]]
     display(table([worlds[name].title, "base", "after 1. SFT", "after 3. PPO"], rows))
 for name, run in runs.items():
     compare(f"{name}: truth after PPO", predicted["truth after PPO"][name], truth[name]["PPO"][run.world.headline])
@@ -575,13 +570,13 @@ for kind, (schedule, beta) in KINDS.items():
         config = replace(RLHF["cartpole"].ppo, start=clone["cartpole"], scorer=place("cartpole", "reward_model"))
         config = replace(config, iterations=LONG, learning_rate=PPO["cartpole"].learning_rate, schedule=schedule)
         config = replace(config, update=replace(config.update, beta=beta))
-        run = Run.start(ppo.RECIPE, worlds["cartpole"], config, seed=seed, device="cpu")
+        run = new_run(ppo.RECIPE, "cartpole", settings=config, seed=seed)
         lasted[kind, seed] = [
-            run.world.quick_evaluate(run.network, seed=TRUTH)["sampled_return"]
-            for _ in ppo.train(run)
+            run.world.quick_evaluate(run.network, seed=HELD_OUT)["sampled_return"]
+            for _ in watch(run)
             if run.iteration % LOOK == 0
         ]
-        walked[kind, seed] = run.evaluate(seed=TRUTH, quick=True)["kl"]
+        walked[kind, seed] = run.evaluate(seed=HELD_OUT, quick=True)["kl"]
 
 # %%
 figure, grid = panels(2, 2, height=4.4, sharex=True, sharey=True)
@@ -695,10 +690,10 @@ SMALL = {
 rows = []
 for step, (lesson, less) in SMALL.items():
     used = {}
-    for name, world in worlds.items():
+    for name in NAMES:
         links = {"scorer": place(name, "reward_model")} if step == "ppo" else {}
         config = replace(getattr(RLHF[name], step), start=clone[name], iterations=2, **less, **links)
-        small = Run.start(lesson.RECIPE, world, config, seed=SEED, device="cpu")
+        small = new_run(lesson.RECIPE, name, settings=config)
         used[name] = functions_used(lambda lesson=lesson, small=small: next(lesson.train(small)))
     shared = used["cartpole"] & used["language"]
     only = [", ".join(said.split(": ")[1] for said in sorted(used[name] - shared)) or "none" for name in NAMES]
@@ -762,17 +757,21 @@ table(["step", *(world.title for world in worlds.values()), "networks", "of them
 
 # %%
 WEAK = {"cartpole": {"kinds": ("clips",), "iterations": 10}, "language": {"starts": 256, "iterations": 2, "noise": 0.2}}
-for name, world in worlds.items():
+for name in NAMES:
     config = replace(RLHF[name].reward_model, start=clone[name], **WEAK[name])
-    run = Run.start(reward_model.RECIPE, world, config, seed=SEED, device="cpu")
-    pairs = sum(record["pairs"] for record in reward_model.train(run))
-    said = {f"{name}, {pairs:.0f} pairs": run.evaluate(seed=TRUTH, quick=True)}
+    run = new_run(reward_model.RECIPE, name, settings=config)
+    pairs = sum(record["pairs"] for record in watch(run))
+    said = {f"{name}, {pairs:.0f} pairs": run.evaluate(seed=HELD_OUT, quick=True)}
     if name == "cartpole":
         run.scorer.reward[-1].bias.data.sub_(2.0)
-        said["the same, 2 less per step"] = run.evaluate(seed=TRUTH, quick=True)
+        said["the same, 2 less per step"] = run.evaluate(seed=HELD_OUT, quick=True)
     run.export(Path(place(name, "weak")))
-    for what, gold in said.items():
-        kinds = [f"{key.removeprefix('accuracy_')} {gold[key]:.1%}" for key in gold if key.startswith("accuracy_")]
+    for what, evaluation in said.items():
+        kinds = [
+            f"{key.removeprefix('accuracy_')} {evaluation[key]:.1%}"
+            for key in evaluation
+            if key.startswith("accuracy_")
+        ]
         print(f"{what:<28} told apart: {', '.join(kinds)}")
 
 # %% [markdown] lang="en"
@@ -788,16 +787,16 @@ for name, world in worlds.items():
 PRICES = {"cartpole": (0.0, 10.0), "language": (0.0, RLHF["language"].ppo.update.beta)}
 LESS = {"cartpole": 34, "language": 22}
 broken, ends, hacked = {}, {}, {}
-for name, world in worlds.items():
+for name in NAMES:
     for beta in PRICES[name]:
         config = replace(RLHF[name].ppo, start=clone[name], scorer=place(name, "weak"), iterations=LESS[name])
         config = replace(config, update=replace(config.update, beta=beta))
-        run = Run.start(ppo.RECIPE, world, config, seed=SEED, device="cpu")
+        run = new_run(ppo.RECIPE, name, settings=config)
         points = [(0, *seen_twice(run))]
-        for _ in ppo.train(run):
+        for _ in watch(run):
             if run.iteration % 2 == 0:
                 points.append((run.iteration, *seen_twice(run)))
-        broken[name, beta], ends[name, beta] = points, run.evaluate(seed=TRUTH, quick=True)
+        broken[name, beta], ends[name, beta] = points, run.evaluate(seed=HELD_OUT, quick=True)
         hacked[beta] = run.network  # in the end the language model's
 
 # %%
@@ -805,7 +804,7 @@ figure, grid = panels(2, 2, height=4.8, sharex="col", sharey="col")
 for (name, beta), points in broken.items():
     axes = grid[PRICES[name].index(beta), NAMES.index(name)]
     turn, learnt, true, kl = zip(*points, strict=True)
-    for worths, colour, label in ((learnt, LEARNT, "learnt"), (true, COLOUR[name], "true")):
+    for worths, colour, label in ((learnt, GOOD, "learnt"), (true, COLOUR[name], "true")):
         axes.plot(turn, [worth - worths[0] for worth in worths], "o-", ms=3.5, lw=2, color=colour, label=label)
     axes.axhline(0, color=INK, lw=0.8)
     axes.set_title(f"{worlds[name].title}, β = {beta:g}", loc="left", color=COLOUR[name], fontsize=11, weight="bold")
@@ -823,7 +822,7 @@ show(
 
 for name in NAMES:
     stage_results = {"clone": truth[name]["SFT"]} | {f"β = {beta:g}": ends[name, beta] for beta in PRICES[name]}
-    rows = [[key, *(f"{gold[key]:.2f}" for gold in stage_results.values())] for key in TOLD[name]]
+    rows = [[key, *(f"{evaluation[key]:.2f}" for evaluation in stage_results.values())] for key in TOLD[name]]
     kl = [f"{ends[name, beta]['kl']:.1f}" for beta in PRICES[name]]
     display(table([f"{worlds[name].title}, bad reward", *stage_results], [*rows, ["KL to the clone (nats)", "0", *kl]]))
 for name in NAMES:
@@ -842,7 +841,7 @@ for name in NAMES:
 asked = {"clone": runs["language"].reference} | {f"β = {beta:g}": hacked[beta] for beta in PRICES["language"]}
 told = {}
 for who, network in asked.items():
-    played = rollout(worlds["language"].examples(14, seed=TRUTH), network, torch.Generator().manual_seed(TRUTH))
+    played = rollout(worlds["language"].examples(14, seed=HELD_OUT), network, torch.Generator().manual_seed(HELD_OUT))
     told[who] = worlds["language"].answers(played)
 questions = [answer.question.text for answer in told["clone"]]
 said = [[f"{answer.text} ({answer.verdict.score:+.1f})" for answer in answers] for answers in told.values()]
@@ -920,7 +919,7 @@ table(["question", *told], [list(line) for line in zip(questions, *said, strict=
 #
 # <details><summary>4. The learnt reward still rises. Is that a reason to train on?</summary>
 #
-# No. It rises in good runs and in bad ones. Snapshot at something that PPO is not paid for: the truth where there is one, people where there is none, and the KL as a warning.
+# No. It rises in good runs and in bad ones. Look at something that PPO is not paid for: the truth where there is one, people where there is none, and the KL as a warning.
 # </details>
 
 # %% [markdown] lang="zh"

@@ -48,12 +48,7 @@
 # 在一个 CPU 核上，全部运行一遍大约三分钟；下面保存的输出就来自这样一次运行。
 
 # %%
-import sys
-from dataclasses import replace
-from pathlib import Path
 from time import process_time
-
-sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the repository's root, wherever Jupyter was started
 
 import torch
 from IPython.display import display
@@ -62,12 +57,14 @@ from lessons import dpo as lesson
 from lessons import ppo as other_lesson
 from lessons.dpo import SETTINGS as DPO
 from lessons.harness.pairs import pairs_of_turn
-from lessons.harness.run import Run
 from lessons.ppo import SETTINGS as PPO
 from lessons.worlds import NAMES, load
 from lessons.worlds.measure import swapped, wilson
+from notebooks.figures import (
+    BAD, COLOUR, EDGE, GOOD, HELD_OUT, INK, SEED, compare, excerpt, finish, new_run, panels, progress, show, table,
+    watch,
+)  # fmt: skip
 from notebooks.figures.credit import Credit, drawable, microscope
-from notebooks.figures.page import COLOURS, INK, compare, excerpt, panels, show, table
 from rl_core.algorithms.dpo import dpo, episode_logprobs, implicit_accuracy, with_reference
 from rl_core.evaluate import evaluate_actions
 from rl_core.losses import dpo as losses
@@ -75,18 +72,7 @@ from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
 from rl_core.types import Pairs
 
 torch.set_num_threads(1)
-SEED, TRUTH = 0, 10_000  # training and evaluation never share a seed
-GOOD, BAD = "#2c8c5a", "#b3243c"
-COLOUR = {name: COLOURS[place] for place, name in enumerate(NAMES)}
 worlds = {name: load(name) for name in NAMES}
-
-
-def begin(name, *, update=None, **changes):
-    """Return a run of DPO that has not begun: the lesson's settings of that world, some of them changed."""
-    config = replace(DPO[name], **changes)
-    config = replace(config, update=replace(config.update, **(update or {})))
-    return Run.start(lesson.RECIPE, worlds[name], config, seed=SEED, device="cpu")
-
 
 # %% [markdown] lang="en"
 # ## Predict first
@@ -244,7 +230,7 @@ def draw_bars(cases):
     for axes, (said, beta) in zip(grid[0], cases.items(), strict=True):
         target = (ref + worth.log() / beta).softmax(dim=0)
         for place, (label, share, colour) in enumerate(
-            [("ref", ref.exp(), "#b9c0c8"), ("target", target, COLOURS[1]), ("reached", reached[said].exp(), GOOD)]
+            [("ref", ref.exp(), EDGE), ("target", target, COLOUR["language"]), ("reached", reached[said].exp(), GOOD)]
         ):
             bars = axes.bar(torch.arange(4) + 0.27 * (place - 1), share, 0.25, color=colour, label=label)
             axes.bar_label(bars, [f"{x:.2f}".removeprefix("0") for x in share.tolist()], fontsize=7, color=INK)
@@ -289,7 +275,7 @@ print(f"β = 0.5: log π of the chosen answer, mean over all judgments: {moved:+
 # So the first claim is not a metaphor: **where preferences are plentiful and true, the policy is the reward model**, up to a
 # constant.
 #
-# Snapshot at the last line as well. The optimum is reached, nothing went wrong, and yet the answers that were *chosen* have
+# Look at the last line as well. The optimum is reached, nothing went wrong, and yet the answers that were *chosen* have
 # become less likely on average. For "chosen" is said of a pair. A curt answer is chosen whenever the other one is
 # rude; against the polite one it loses. Probabilities add up to 1, so it has to give some away. Keep this in mind for section 5.
 #
@@ -345,8 +331,8 @@ display(excerpt(with_reference, "for start in range", "return ReferencedPairs"))
 
 # %% [markdown] lang="en"
 # See what is *not* there: no `env`, no `rollout`, no `gae`, no critic. The reference is needed for one number per episode.
-# `anchored` asks for it once per data set, and from then on even the reference could be put away. So a data set is written
-# (by anybody), judged, anchored, and then learnt from as often as we like.
+# `with_reference` asks for it once per data set, and from then on even the reference could be put away. So a data set is written
+# (by anybody), judged, given its two reference numbers, and then learned from as often as we like.
 #
 # Let us do just this, as in the paper: the **reference** writes pairs. In the pole's world, two drives from one start, of
 # which the longer is chosen; in the language world, two answers to one question, of which the judge prefers one (ties are
@@ -354,7 +340,7 @@ display(excerpt(with_reference, "for start in range", "return ReferencedPairs"))
 
 # %% [markdown] lang="zh"
 # 请注意这里**没有**什么：没有 `env`，没有 `rollout`，没有 `gae`，也没有评论家。参考策略只需要为每个回合提供一个数；
-# `anchored` 对每份数据只问它一次，此后就算把参考策略收起来也无妨。一份数据由任何人写好，判断好，记下参考策略的对数概率，
+# `with_reference` 对每份数据只问它一次，此后就算把参考策略收起来也无妨。一份数据由任何人写好，判断好，记下参考策略的对数概率，
 # 之后想学多少遍都行。
 #
 # 我们就照论文的做法来：成对数据由**参考策略**来写。杆子的世界里，从同一起点开两次，选更长的那次；语言世界里，对同一个问题答两次，
@@ -364,12 +350,12 @@ display(excerpt(with_reference, "for start in range", "return ReferencedPairs"))
 SIZE = {"cartpole": {"starts": 500, "passes": 16}, "language": {"starts": 160, "passes": 5, "learning_rate": 5e-4}}
 data, held = {}, {}
 for name, world in worlds.items():
-    run, clock = begin(name, **SIZE[name]), [process_time()]
+    run, clock = new_run(lesson.RECIPE, name, **SIZE[name]), [process_time()]
     pairs = pairs_of_turn(run, run.reference)
     clock.append(process_time())
     data[name] = with_reference(run.reference, pairs)
     clock.append(process_time())
-    kinds = world.preferences(run.reference, 150, seed=TRUTH, held_out=True)
+    kinds = world.preferences(run.reference, 150, seed=HELD_OUT, held_out=True)
     held[name] = with_reference(run.reference, Pairs.joined([kinds[kind] for kind in run.config.kinds or kinds]))
     steps = [side.mask.sum(dim=1).float().mean() for side in (pairs.chosen, pairs.rejected)]
     print(f"{world.title}: {len(pairs)} pairs to learn from, {len(held[name])} held out")
@@ -396,8 +382,8 @@ for name, world in worlds.items():
 BETAS = {name: [DPO[name].update.beta, 0.02, 2.0] for name in NAMES}
 studies, trained = {}, {}
 for name, beta in [(one, beta) for one in NAMES for beta in BETAS[one]]:
-    run, rows = begin(name, iterations=1, update={"beta": beta}, **SIZE[name]), []
-    for number in range(run.config.passes + 1):
+    run, rows = new_run(lesson.RECIPE, name, iterations=1, update={"beta": beta}, **SIZE[name]), []
+    for number in progress(range(run.config.passes + 1), f"β = {beta:g} · {name}"):
         if number:
             dpo(run.network, run.reference, run.optimizer, data[name], run.config.update, run.generator)
             run.schedule.step()
@@ -509,7 +495,7 @@ for said, found in credits.items():
 # %% [markdown] lang="en"
 # Each line has its own colours, red below 0 and green above. The language model has put its reward where the tone is: on the few tokens by
 # which one answer differs in manners from the other. (That may be EOS: the answer stops, where a polite one would go on.) The facts are nearly white, for there the policy has
-# not moved. The pole's credit is spread over many pushes. Snapshot for the red ones in the rejected drive: ▶ while the pole leans to the left (a negative angle) makes it lean more, since
+# not moved. The pole's credit is spread over many pushes. Look for the red ones in the rejected drive: ▶ while the pole leans to the left (a negative angle) makes it lean more, since
 # the cart must be driven *under* a falling pole. Nobody has said so; the policy found it by comparing lengths.
 #
 # Do not ask too much of it, though. Only the *sum* was trained; how it is divided among the steps was up to the network. Compare lesson 1, where a
@@ -564,18 +550,18 @@ ROUNDS = {"cartpole": {"iterations": 4}, "language": {"iterations": 16}}
 results, curves, seconds = {}, {}, {}
 for name, world in worlds.items():
     for writer in ("policy", "reference"):
-        run = begin(name, writer=writer, **ROUNDS[name])
-        training, spent, points = lesson.train(run), 0.0, []
+        run = new_run(lesson.RECIPE, name, writer=writer, **ROUNDS[name])
+        training, spent, points = watch(run), 0.0, []
         for number in range(run.config.iterations + 1):
             if number:
                 began = process_time()
                 next(training)
                 spent += process_time() - began
             if number % (run.config.iterations // 4) == 0:
-                mean_return = world.quick_evaluate(run.network, seed=TRUTH)[world.headline]
+                mean_return = world.quick_evaluate(run.network, seed=HELD_OUT)[world.headline]
                 points.append((number, mean_return, implicit_accuracy(run.network, held[name])))
         curves[name, writer], seconds[name, writer] = points, spent
-        results[name, writer] = run, run.evaluate(seed=TRUTH, quick=True)
+        results[name, writer] = run, run.evaluate(seed=HELD_OUT, quick=True)
 
 figure, grid = panels(2, 2, height=4.6, sharex="col")
 for column, name in enumerate(NAMES):
@@ -604,15 +590,15 @@ TOLD = {
 for name, world in worlds.items():
     rows = []
     for writer in ("reference", "policy"):
-        run, gold = results[name, writer]
-        kinds = world.preferences(run.network, 100, seed=TRUTH, held_out=True)
+        run, evaluation = results[name, writer]
+        kinds = world.preferences(run.network, 100, seed=HELD_OUT, held_out=True)
         own = Pairs.joined([kinds[kind] for kind in run.config.kinds or kinds])
         on_own = (
             f"{implicit_accuracy(run.network, with_reference(run.reference, own)):.2f} of {len(own)}"
             if len(own)
             else "no pairs left"
         )
-        truth = [f"{gold[key]:.2f}" for key in TOLD[name]]
+        truth = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
         rows.append([writer, *truth, f"{curves[name, writer][-1][2]:.2f}", on_own])
     accuracies = ["accuracy, reference's pairs", "accuracy, its own pairs"]
     display(table([f"{name}: written by", *TOLD[name], *accuracies], rows))
@@ -626,7 +612,7 @@ for writer, guess in predicted["return"].items():
 # **Upper row: fresh rounds win, in both worlds.** The mediocre driver's pairs are about how to fall a little later. They help up to a point; then what matters are states that
 # such drives never reach, and about which those pairs are silent.
 #
-# **Lower row: the better classifier is not the better policy.** Snapshot at the language model that learns from the reference's pairs. At telling these apart it becomes
+# **Lower row: the better classifier is not the better policy.** Look at the language model that learns from the reference's pairs. At telling these apart it becomes
 # better and better, and as a writer it goes to pieces: see the share of right answers, and the KL. This is the warning of section 5 come true. On the answers of the data
 # it does as told: the rejected ones sink, the chosen ones sink less. The probability that they lose goes to texts that *nobody ever showed it*, and about
 # which no pair has a say. On its own answers, accordingly, its implicit reward is worse than a coin: it puts hardly any pair the right way round. It takes what it overrates for good, and writes just that.
@@ -670,20 +656,18 @@ for writer, guess in predicted["return"].items():
 
 # %%
 PPO_TURNS = {"cartpole": PPO["cartpole"].iterations, "language": 16}
-for name, world in worlds.items():
-    config = replace(PPO[name], iterations=PPO_TURNS[name])
-    run, began = Run.start(other_lesson.RECIPE, world, config, seed=SEED, device="cpu"), process_time()
-    for _ in other_lesson.train(run):
-        pass
+for name in NAMES:
+    run, began = new_run(other_lesson.RECIPE, name, iterations=PPO_TURNS[name]), process_time()
+    finish(run)
     seconds[name, "ppo"] = process_time() - began
-    results[name, "ppo"] = run, run.evaluate(seed=TRUTH, quick=True)
+    results[name, "ppo"] = run, run.evaluate(seed=HELD_OUT, quick=True)
 
 KINDS = {"reference": "DPO, pairs by the reference", "policy": "DPO, pairs by the policy", "ppo": "PPO, true reward"}
 for name, world in worlds.items():
-    start = world.evaluate(world.reference(), seed=TRUTH, quick=True)
+    start = world.evaluate(world.reference(), seed=HELD_OUT, quick=True)
     rows = [["start", "", "", "", "", "", *(f"{start[key]:.2f}" for key in TOLD[name])]]
     for kind, said in KINDS.items():
-        run, gold = results[name, kind]
+        run, evaluation = results[name, kind]
         parts = {"policy": run.reference, "reference": run.reference}
         count = {part: sum(p.numel() for p in network.parameters()) for part, network in parts.items()}
         extra = sum(p.numel() for p in run.network.parameters()) - count["policy"]
@@ -691,7 +675,7 @@ for name, world in worlds.items():
         rows_a_turn = run.config.rows if kind == "ppo" else 2 * run.config.starts
         played = f"{run.iteration * rows_a_turn:,}"
         cost = [f"{seconds[name, kind]:.0f}", played, f"{run.steps:,}", " + ".join(count), f"{sum(count.values()):,}"]
-        rows.append([said, *cost, *(f"{gold[key]:.2f}" for key in TOLD[name])])
+        rows.append([said, *cost, *(f"{evaluation[key]:.2f}" for key in TOLD[name])])
     scorer = sum(p.numel() for p in world.scorer("reference", seed=SEED).parameters())
     rows.append(["a reward model beside PPO", "", "", "", "+ scorer", f"+ {scorer:,}", *("" for _ in TOLD[name])])
     display(table([world.title, "seconds", "rows played", "live steps", "held", "parameters", *TOLD[name]], rows))
@@ -704,7 +688,7 @@ for name, world in worlds.items():
 # - **Faster? It depends on what is dear.** DPO reads both episodes of every pair, in as many passes as it takes. For a pole, playing costs next to nothing,
 #   and PPO, with a reward at every step, is done sooner. For the language model, DPO's run was the shorter one. In large models sampling and the extra networks weigh more still, but a table
 #   of two toy worlds decides nothing about that.
-# - **As good? Snapshot at the columns: with fresh pairs, DPO and PPO end far from where they started.** Where one scores more, look at its KL before calling it the better one. And this is one seed, small models, a judge that is a program, and PPO with another kind of information.
+# - **As good? Look at the columns: with fresh pairs, DPO and PPO end far from where they started.** Where one scores more, look at its KL before calling it the better one. And this is one seed, small models, a judge that is a program, and PPO with another kind of information.
 #   That DPO "matches or beats" PPO was reported for particular tasks in the paper. It is not what has been measured here. Which is better at
 #   equal KL and on equal budgets takes several seeds and curves of score against KL.
 
@@ -768,9 +752,9 @@ for name in NAMES:
     rows = []
     for beta in sorted(BETAS[name]):
         last, run = studies[name, beta][-1], trained[name, beta]
-        gold = run.evaluate(seed=TRUTH, quick=True)
+        evaluation = run.evaluate(seed=HELD_OUT, quick=True)
         moved = [last[key] / beta for key in ("chosen_reward", "rejected_reward")]
-        truth = [f"{gold[key]:.2f}" for key in TOLD[name]]
+        truth = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
         rows.append([f"{beta:g}", *(f"{x:+.1f}" for x in moved), f"{last['accuracy']:.2f}", *truth])
     display(table([f"{name}: β", "chosen, nats", "rejected, nats", "accuracy", *TOLD[name]], rows))
 
@@ -807,7 +791,9 @@ def draw_losses(beta):
         "smoothed, ε = 0.2": (smoothed_dpo_loss, {"label_smoothing": 0.2}),
         "IPO": (ipo_loss, {}),
     }
-    for (said, (loss_of, options)), colour in zip(kinds.items(), (COLOURS[1], GOOD, COLOURS[0]), strict=True):
+    for (said, (loss_of, options)), colour in zip(
+        kinds.items(), (COLOUR["language"], GOOD, COLOUR["cartpole"]), strict=True
+    ):
         apart, zero = torch.linspace(-10, 40, 101), torch.zeros(1)
         seen = [x.reshape(1).requires_grad_() for x in apart]
         found = [loss_of(x, zero, zero, zero, beta=beta, **options)[0] for x in seen]
@@ -847,9 +833,9 @@ for name, world in worlds.items():
     noisy = swapped(Pairs(data[name].chosen, data[name].rejected), 0.2, torch.Generator().manual_seed(SEED))
     found = {"DPO, right labels": (studies[name, BETAS[name][0]][-1], None)}
     for said, update in VARIANTS.items():
-        run = begin(name, iterations=1, update=update, **SIZE[name])
+        run = new_run(lesson.RECIPE, name, iterations=1, update=update, **SIZE[name])
         known, start = with_reference(run.reference, noisy), held[name]
-        for _ in range(run.config.passes):
+        for _ in progress(range(run.config.passes), f"{said} · {name}"):
             metrics = dpo(run.network, run.reference, run.optimizer, known, run.config.update, run.generator)
             run.schedule.step()
         now = with_reference(run.network, start)
@@ -912,7 +898,7 @@ for name, world in worlds.items():
 #
 # <details><summary>5. What is the reference needed for in the fifth pass over a data set?</summary>
 #
-# For nothing new: its two numbers per pair were computed once, by `anchored`. They still hold the policy, but the network could be put away.
+# For nothing new: its two numbers per pair were computed once, by `with_reference`. They still hold the policy, but the network could be put away.
 # </details>
 
 # %% [markdown] lang="zh"
@@ -950,7 +936,7 @@ for name, world in worlds.items():
 #
 # <details><summary>5. 同一份数据学到第五遍，参考策略还有什么用？</summary>
 #
-# 不再需要新的东西：每一对的两个数早已由 `anchored` 算好。它们仍然约束着策略，但网络本身已经可以收起来了。
+# 不再需要新的东西：每一对的两个数早已由 `with_reference` 算好。它们仍然约束着策略，但网络本身已经可以收起来了。
 # </details>
 
 # %% [markdown] lang="en"

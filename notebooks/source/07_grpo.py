@@ -43,14 +43,11 @@
 
 # %%
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
-
-sys.path.insert(0, "." if Path("lessons").is_dir() else "../..")  # the repository's root, wherever Jupyter was started
 
 import torch
 from IPython.display import Markdown, display
@@ -61,11 +58,12 @@ from lessons import grpo as lesson
 from lessons import ppo as with_critic
 from lessons import reinforce as relative
 from lessons.harness.report.summary import told
-from lessons.harness.run import Run
 from lessons.worlds import NAMES, load
+from notebooks.figures import (
+    BAD, COLOUR, EDGE, HELD_OUT, INK, PALE, compare, curve, excerpt, finish, new_run, panels, show, table,
+)  # fmt: skip
 from notebooks.figures.credit import drawable
 from notebooks.figures.groups import Group, forks, group_bars
-from notebooks.figures.page import COLOURS, INK, PALE, compare, curve, excerpt, panels, show, table
 from rl_core.advantages import group_advantages, leave_one_out_advantages, on_every_step
 from rl_core.algorithms.grpo import grpo
 from rl_core.evaluate import evaluate_actions
@@ -76,19 +74,9 @@ from rl_core.losses.reward_model import bradley_terry_loss
 from rl_core.rollout import relabel, rollout
 
 torch.set_num_threads(1)
-SEED, TRUTH, G = 0, 10_000, 8  # training and evaluation never share a seed; G rows in a group
+G = 8  # rows in a group
 SHORTER = {"language": {"iterations": 24}, "sums": {"iterations": 20}}  # than the lesson's own settings
-GOOD, BAD = "#2c8c5a", "#b3243c"
-COLOUR = {"cartpole": COLOURS[0], "language": COLOURS[1], "sums": "#7a5ba8"}
 worlds = {name: load(name) for name in (*NAMES, "sums")}
-
-
-def begin(lesson, name, *, seed=SEED, update=None, **changes):
-    """Return a run that has not begun: the lesson's settings of that world, some of them changed."""
-    config = replace(lesson.settings[name], **(SHORTER.get(name, {}) | changes))
-    config = replace(config, update=replace(config.update, **(update or {})))
-    return Run.start(lesson, worlds[name], config, seed=seed, device="cpu")
-
 
 # %% [markdown] lang="en"
 # ## Predict first
@@ -142,7 +130,7 @@ predicted = {
 rows, held = [], {}
 for name in NAMES:
     for kind in (with_critic.RECIPE, lesson.RECIPE):
-        run = begin(kind, name, iterations=1, rows=16)
+        run = new_run(kind, name, iterations=1, rows=16)
         next(kind.train(run))
         learnt = list(run.network.parameters())
         state = [x for kept in run.optimizer.state.values() for x in kept.values() if x.dim()]
@@ -262,7 +250,7 @@ table(["returns of the group", "advantages, scale=True", "advantages, scale=Fals
 # %%
 groups = {}
 for name in NAMES:
-    run = begin(lesson.RECIPE, name, rows=128, seed=TRUTH)
+    run = new_run(lesson.RECIPE, name, rows=128, seed=HELD_OUT)
     played = rollout(run.env, run.network, run.generator)
     returns = played.rewards.sum(dim=1)
     words = [run.world.words(played, row) for row in range(len(played))]
@@ -311,7 +299,7 @@ table(["", "answer", "return", "advantage"], list(map(list, zip(*columns, strict
 # 方框的颜色是经过它的所有回合的优势之和，红色小于 0，绿色大于 0；在每个岔口，写出了具体的和。第三棵树是一道写出步骤的算式，第 8 节会细讲。
 
 # %%
-run = begin(lesson.RECIPE, "sums", rows=256, seed=TRUTH)
+run = new_run(lesson.RECIPE, "sums", rows=256, seed=HELD_OUT, **SHORTER["sums"])
 played_sums = {"before": rollout(run.env, run.network, run.generator)}
 returns = played_sums["before"].rewards.sum(dim=1)
 words = [run.world.words(played_sums["before"], row) for row in range(256)]
@@ -464,7 +452,7 @@ table(["habit", "reference", "policy", "KL(π ‖ π_ref), nats", "KL(π_ref ‖
 # 设一组四个回答，两对两错，对的和错的各有一个 2 词元、一个 8 词元。我们向损失要梯度：每个词元被推了多大力？一个回答的所有词元加起来呢？
 
 # %%
-display(excerpt(mean_of_episodes, first="means = keep", last="return"))
+display(excerpt(mean_of_episodes, first="means = select", last="return"))
 lengths, verdicts = torch.tensor([2, 8, 2, 8]), torch.tensor([1.0, 1.0, 0.0, 0.0])
 mask = torch.arange(8) < lengths.unsqueeze(1)
 advantages = group_advantages(verdicts, 4)
@@ -533,9 +521,9 @@ excerpt(grpo, first="live = live_rows", last="advantages = group")
 # 也就是说，除了一个可以并进学习率的因子 $G/(G-1)$，两者的第一步应当相等。真的相等吗？在两个世界里，对策略的每个参数来核对：
 
 # %%
-display(excerpt(leave_one_out_advantages, first="others = counts", last="return keep"))
+display(excerpt(leave_one_out_advantages, first="others = counts", last="return select"))
 for name in NAMES:
-    run = begin(lesson.RECIPE, name, rows=32)
+    run = new_run(lesson.RECIPE, name, rows=32)
     played = rollout(run.env, run.network, run.generator)
     logprobs, returns = evaluate_actions(run.network, played.episodes()).logprobs, played.rewards.sum(dim=1)
     old, weights = logprobs.detach(), list(run.network.parameters())
@@ -565,11 +553,11 @@ for name in NAMES:
 
 # %%
 display(excerpt(lesson.train, first="while run.iteration", last="yield"))
-runs = {name: begin(lesson.RECIPE, name) for name in NAMES}
-before = {name: run.evaluate(seed=TRUTH, quick=True) for name, run in runs.items()}
-chosen = {name: run.world.evaluate(run.network, seed=TRUTH, quick=True, best_of=G) for name, run in runs.items()}
-records = {name: list(lesson.train(run)) for name, run in runs.items()}
-after = {name: run.evaluate(seed=TRUTH, quick=True) for name, run in runs.items()}
+runs = {name: new_run(lesson.RECIPE, name, **SHORTER.get(name, {})) for name in NAMES}
+before = {name: run.evaluate(seed=HELD_OUT, quick=True) for name, run in runs.items()}
+chosen = {name: run.world.evaluate(run.network, seed=HELD_OUT, quick=True, best_of=G) for name, run in runs.items()}
+records = {name: finish(run) for name, run in runs.items()}
+after = {name: run.evaluate(seed=HELD_OUT, quick=True) for name, run in runs.items()}
 
 QUANTITIES = {
     "return": "return\n(last 100 episodes)",
@@ -611,17 +599,17 @@ show(figure, "Return, KL and entropy against live steps while GRPO learns, in bo
 for name, run in runs.items():
     stage_results = (before[name], chosen[name], after[name])
     keys = [key for key in after[name] if key not in ("episodes", "answers", "length")]
-    lines = [[key, *(told(run, gold, key) for gold in stage_results)] for key in keys]
+    lines = [[key, *(told(run, evaluation, key) for evaluation in stage_results)] for key in keys]
     display(table([run.world.title, "before", "best of 8, untrained", "after GRPO"], lines))
 compare("language: rude after GRPO", predicted["language: rude after GRPO"], after["language"]["rude"])
 compare("language: rude, best of 8", predicted["language: rude, best of 8"], chosen["language"]["rude"])
 
-ppo_run = begin(with_critic.RECIPE, "cartpole")
-history = {"PPO": list(with_critic.train(ppo_run)), "GRPO": records["cartpole"]}
-found = {"PPO": ppo_run.evaluate(seed=TRUTH, quick=True), "GRPO": after["cartpole"]}
-for said, gold in found.items():
+ppo_run = new_run(with_critic.RECIPE, "cartpole")
+history = {"PPO": finish(ppo_run), "GRPO": records["cartpole"]}
+found = {"PPO": ppo_run.evaluate(seed=HELD_OUT, quick=True), "GRPO": after["cartpole"]}
+for said, evaluation in found.items():
     print(
-        f"{said:<5} pole stands {gold['sampled_return']:.0f} steps, having played {history[said][-1]['steps']:,} steps"
+        f"{said:<5} pole stands {evaluation['sampled_return']:.0f} steps, having played {history[said][-1]['steps']:,} steps"
     )
 stored = [one for one in json.loads(LEARNING.read_text("utf-8"))["results"] if one["learns"]]
 for name in NAMES:
@@ -675,12 +663,12 @@ for name in NAMES:
 from lessons.worlds.sums.judge import judge_sum
 
 display(excerpt(judge_sum, first="right = ended and", last="return"))
-run = begin(lesson.RECIPE, "sums")
-before["sums"] = run.evaluate(seed=TRUTH, quick=True)
-shown = {"before": rollout(run.world.examples(8, seed=TRUTH), run.network, torch.Generator().manual_seed(0))}
-records["sums"] = list(lesson.train(run))
-after["sums"] = run.evaluate(seed=TRUTH, quick=True)
-shown["after"] = rollout(run.world.examples(8, seed=TRUTH), run.network, torch.Generator().manual_seed(0))
+run = new_run(lesson.RECIPE, "sums", **SHORTER["sums"])
+before["sums"] = run.evaluate(seed=HELD_OUT, quick=True)
+shown = {"before": rollout(run.world.examples(8, seed=HELD_OUT), run.network, torch.Generator().manual_seed(0))}
+records["sums"] = finish(run)
+after["sums"] = run.evaluate(seed=HELD_OUT, quick=True)
+shown["after"] = rollout(run.world.examples(8, seed=HELD_OUT), run.network, torch.Generator().manual_seed(0))
 
 keys = ("right", "pass_at_8", "steps", "eos", "kl")
 display(
@@ -722,8 +710,8 @@ with TemporaryDirectory() as folder:
 # 最后这一点看得见。每道题的 8 个回答里对了几个，训练前和训练后各是多少？为此重新玩 32 组，题目与训练题同类。对 0 个和对 8 个的组里，大家都一样，优势恰好是 0，什么也教不了。
 
 # %%
-fresh = run.world.env(rows=256, steps=32, seed=TRUTH, group_size=G, whole=True)
-played_sums["after"] = rollout(fresh, run.network, torch.Generator().manual_seed(TRUTH))
+fresh = run.world.env(rows=256, steps=32, seed=HELD_OUT, group_size=G, whole=True)
+played_sums["after"] = rollout(fresh, run.network, torch.Generator().manual_seed(HELD_OUT))
 hits, silent = {}, {}
 for when, played in played_sums.items():
     returns = played.rewards.sum(dim=1)
@@ -741,7 +729,7 @@ left.set_ylabel("share right\n(last 100 answers)", color=INK, fontsize=9)
 for edge in (0, G):
     right.axvspan(edge - 0.5, edge + 0.5, color=PALE, lw=0)
     right.text(edge, 1.0, "A = 0", ha="center", va="top", fontsize=8, color=INK)
-for shift, when, colour in ((-0.2, "before", "#a9b1ba"), (0.2, "after", COLOUR["sums"])):
+for shift, when, colour in ((-0.2, "before", EDGE), (0.2, "after", COLOUR["sums"])):
     right.bar(torch.arange(G + 1) + shift, hits[when], width=0.4, color=colour, label=when)
 right.set(ylim=(0, 1.02), xlim=(-0.5, G + 0.5), xticks=range(G + 1))
 right.set_xlabel("right answers in a group of 8", color=INK, fontsize=9)
@@ -792,7 +780,7 @@ compare(question, predicted[question], silent["after"][-1])
 SIZE = 10  # of what is added, in standard deviations of the returns
 rows = []
 for name in NAMES:
-    run = begin(lesson.RECIPE, name, rows=64)
+    run = new_run(lesson.RECIPE, name, rows=64)
     played = rollout(run.env, run.network, run.generator)
     played = played.map(lambda x: x.double() if x.is_floating_point() else x)
     policy, mask = run.network.double(), played.mask
@@ -872,10 +860,10 @@ torn = {}
 for name, trial in TRIALS.items():
     for baseline in trial["baselines"]:
         for seed in trial["seeds"]:
-            run = begin(relative.RECIPE, name, seed=seed, update={"baseline": baseline}, **trial["changes"])
+            run = new_run(relative.RECIPE, name, seed=seed, update={"baseline": baseline}, **trial["changes"])
             run.scorer = trial["scorer"]
-            history = list(relative.train(run))
-            torn[name, baseline, seed] = history, run.evaluate(seed=TRUTH, quick=True)
+            history = finish(run)
+            torn[name, baseline, seed] = history, run.evaluate(seed=HELD_OUT, quick=True)
 
 figure, grid = panels(1, 2, height=3.2)
 for axes, name in zip(grid[0], TRIALS, strict=True):
@@ -893,12 +881,12 @@ show(figure, "Return while learning, with the group's others as the baseline and
 
 for name, keys in (("cartpole", ("sampled_return", "kl")), ("language", ("score", "right", "polite", "rude", "kl"))):
     lines = [
-        [SAID[baseline], f"{seed}", *(f"{gold[key]:.2f}" for key in keys)]
-        for (world, baseline, seed), (_, gold) in torn.items()
+        [SAID[baseline], f"{seed}", *(f"{evaluation[key]:.2f}" for key in keys)]
+        for (world, baseline, seed), (_, evaluation) in torn.items()
         if world == name
     ]
     display(table([f"{name}: baseline", "seed", *keys], lines))
-lost = [gold["sampled_return"] for (name, baseline, _), (_, gold) in torn.items() if baseline == "none"]
+lost = [evaluation["sampled_return"] for (name, baseline, _), (_, evaluation) in torn.items() if baseline == "none"]
 question = "cartpole: steps, without a baseline"
 compare(question, predicted[question], sum(lost) / len(lost))
 

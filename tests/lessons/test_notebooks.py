@@ -261,7 +261,7 @@ def test_a_prediction_stands_beside_what_was_measured(capsys):
 
 
 def test_a_table_shows_markup_as_it_is():
-    assert table(["a"], [["x|y <b>"]]).data.splitlines()[-1] == "| x&#124;y &lt;b> |"
+    assert table(["a"], [["x|y <b>"]]).data.splitlines()[-1] == "| x\\|y &lt;b> |"
 
 
 @pytest.mark.parametrize("folder", [".", "notebooks/en", "notebooks/zh"])

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lessons.harness.report.numbers import markdown_table, number, percent, signed
 from lessons.worlds.chat_model.demonstrations import Talk
 from lessons.worlds.chat_model.world import ChatModel
 from lessons.worlds.measure import wilson
@@ -91,7 +92,8 @@ def talk_table(talked: Talk) -> Table:
 def talk_rows(numbers: Mapping[str, float]) -> list[tuple[str, str, str]]:
     """Return what became of the name and of the other answers: in words, before, after."""
     rows = [
-        (words, f"{numbers[before]:.0%}" if before else "", f"{numbers[after]:.0%}") for words, before, after in TALKED
+        (words, percent(numbers[before], digits=0) if before else "", percent(numbers[after], digits=0))
+        for words, before, after in TALKED
     ]
     return [*rows, ("KL on other questions, nats per token", "", f"{numbers['kl_per_token']:.3f}")]
 
@@ -106,45 +108,39 @@ def truth_table(world: ChatModel, stages: Mapping[str, Stage]) -> Table:
 
 def cell(world: ChatModel, results: Mapping[str, float], key: str) -> str:
     """Return one number for people: a share with its interval, anything else as it is."""
-    if key not in world.shares:
-        return told(results[key], None)
-    return told(results[key], wilson(results[key], int(results[world.trials])))
+    is_share = key in world.shares
+    return written(results[key], wilson(results[key], int(results[world.trials])) if is_share else None)
 
 
-def told(value: float, interval: Sequence[float] | None) -> str:
-    """Return a share with its interval in percent, or another number as it is."""
-    return f"{round(value, 2) + 0.0:.2f}" if interval is None else f"{value:.0%} [{interval[0]:.0%}, {interval[1]:.0%}]"
+def written(value: float, interval: Sequence[float] | None) -> str:
+    """Return a share with its interval, or a number that has none."""
+    return number(value) if interval is None else percent(value, interval, digits=0)
 
 
 def in_markdown(summary: Mapping[str, Any]) -> str:
     """Return the stored truth of each stage side by side, for a page."""
     stages = summary["before_and_after"]
-    lines = [line(["", *stages]), "|---|" + "---:|" * len(stages)]
-    for key, words in ROWS.items():
-        cells = (told(results[key], summary["intervals"][name].get(key)) for name, results in stages.items())
-        lines.append(line([words.strip(), *cells]))
-    minutes = (f"{summary['seconds_of'][name] / 60:.1f}" for name in stages)
-    lines += [line(["minutes, learning and looking", *minutes]), ""]
-    lines += [line(["SFT on one identity", "before", "after"]), "|---|---:|---:|"]
-    return "\n".join([*lines, *(line(row) for row in talk_rows(summary["identity"]))])
+    intervals_of = summary["intervals"]
+    rows = [
+        [words.strip(), *(written(results[key], intervals_of[name].get(key)) for name, results in stages.items())]
+        for key, words in ROWS.items()
+    ]
+    minutes = (number(summary["seconds_of"][name] / 60) for name in stages)
+    rows.append(["minutes, learning and looking", *minutes])
+    verdicts = markdown_table(["", *stages], rows, align="l" + "r" * len(stages))
+    identity = markdown_table(["SFT on one identity", "before", "after"], talk_rows(summary["identity"]), align="lrr")
+    return f"{verdicts}\n\n{identity}"
 
 
 def samples(world: ChatModel, talked: Talk, stages: Mapping[str, Stage]) -> str:
     """Return the page of samples: who it is, other questions, and the same held-out questions at each stage."""
     lines = [f"# {world.title}", "", "Nothing is picked out: these are the first of each list.", ""]
     for title, rows in (("Who are you? Likeliest answers", talked.who), ("Other questions", talked.others)):
-        lines += [f"## {title}, before and after SFT", "", "| question | before | after |", "|---|---|---|"]
-        lines += [line(row) for row in rows] + [""]
-    names = list(stages)
-    lines += ["## Held-out questions, one sample each", "", line(["question", *names])]
-    lines += ["|" + "---|" * (len(names) + 1)]
-    found = [{one.question.text: one for one in stage.found[0]} for stage in stages.values()]
-    for question in list(found[0])[:SHOWN]:
-        answers = [each[question] for each in found]
-        lines.append(line([question, *(f"{one.text} ({one.verdict.score:+.2f})" for one in answers)]))
+        lines += [f"## {title}, before and after SFT", "", markdown_table(["question", "before", "after"], rows), ""]
+    answers = [{answer.question.text: answer for answer in stage.found[0]} for stage in stages.values()]
+    cells = [
+        [question, *(f"{stage[question].text} ({signed(stage[question].verdict.score)})" for stage in answers)]
+        for question in list(answers[0])[:SHOWN]
+    ]
+    lines += ["## Held-out questions, one sample each", "", markdown_table(["question", *stages], cells)]
     return "\n".join(lines) + "\n"
-
-
-def line(cells: Sequence[str]) -> str:
-    """Return a line of a table."""
-    return "| " + " | ".join(text.replace("|", "\\|").replace("\n", "⏎") for text in cells) + " |"

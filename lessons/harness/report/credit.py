@@ -1,10 +1,12 @@
 """Who gets the credit: each step of a played row with its reward, KL and advantage; and the nouns behind them."""
 
+from lessons.harness.report.numbers import markdown_table, signed
 from lessons.harness.report.snapshot import Snapshot
+from lessons.harness.report.true_value import HEAD, beside
 from lessons.harness.run import Run
 
 NOUNS = ("state", "action", "policy", "reward", "advantage", "value", "environment", "trajectory")
-Line = tuple[str, str, str, str]
+Line = tuple[str, ...]
 LONG = 40  # steps shown of a long row
 
 
@@ -17,7 +19,7 @@ def credit(run: Run, look: Snapshot, row: int) -> list[Line]:
     kls = (batch.logprobs - batch.ref_logprobs)[row][mask].tolist()
     advantages = (batch.returns - batch.values)[row][mask].tolist()  # in units of reward, before normalisation
     columns = zip(words, rewards, kls, advantages, strict=True)
-    return [(repr(word)[1:-1], f"{r:+.2f}", f"{k:+.3f}", f"{a:+.2f}") for word, r, k, a in columns]
+    return [(repr(word)[1:-1], signed(r), signed(k, 3), signed(a)) for word, r, k, a in columns]
 
 
 def nouns(run: Run, look: Snapshot) -> dict[str, str]:
@@ -41,10 +43,10 @@ def credit_page(run: Run, before: Snapshot, after: Snapshot, shown: str, rows: i
         for when, look in (("before", before), ("after", after)):
             total = look.played.rewards[row].sum().item()
             lines += [f"## Start {row + 1}, {when}: return {total:+.1f}", ""]
-            lines += ["| step | reward | KL to the reference | advantage |", "|---|---:|---:|---:|"]
-            steps = credit(run, look, row)
-            if len(steps) > LONG:
-                lines.append(f"| … {len(steps) - LONG} steps before | | | |")
-            lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in step) + " |" for step in steps[-LONG:]]
-            lines.append("")
+            head, steps = ("step", "reward", "KL to the reference", "advantage"), credit(run, look, row)
+            if look.truth is not None:
+                head += HEAD
+                steps = [(*step, *more) for step, more in zip(steps, beside(look.batch, look.truth, row), strict=True)]
+            left_out = [(f"… {len(steps) - LONG} steps before", *[""] * (len(head) - 1))] if len(steps) > LONG else []
+            lines += [markdown_table(head, [*left_out, *steps[-LONG:]], align="l" + "r" * (len(head) - 1)), ""]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lessons.worlds import seeded
+from lessons.worlds import Advance, nobody, seeded
 from lessons.worlds.chat_model.judge import Verdict, judge
 from lessons.worlds.chat_model.models import Opened
 from lessons.worlds.chat_model.questions import questions
@@ -108,6 +108,7 @@ def interview(
     device: str = "cpu",
     best_of: int = 1,
     scorer: Scorer | None = None,
+    advance: Advance = nobody,
 ) -> tuple[list[Answer], dict[str, float]]:
     """Return one sampled answer to each of the judge's questions, beside what the original model says of them."""
     check_count("best_of", best_of, 1)
@@ -125,6 +126,7 @@ def interview(
         said = logprobs_of(reference, played)
         kls += ((played.logprobs * played.mask).sum(dim=1) - said).tolist()
         own += (said > logprobs_of(reference, misdirected(played))).float().tolist()
+        advance(len(found), len(judge.prompts))
     return found, {
         "kl": mean(kls) + most_kl_of_best(best_of),
         "own": mean(own),

@@ -1,18 +1,21 @@
 """The language world with a real chat model: any that transformers opens, asked everyday questions in English."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from torch import nn
 
-from lessons.worlds import Results
+from lessons.worlds import Advance, Results, Target, all_reached, nobody
 from lessons.worlds.chat_model.demonstrations import shown
 from lessons.worlds.chat_model.models import DTYPES, SMOLLM2, Opened, fresh, open_chat_model, open_scorer
 from lessons.worlds.chat_model.play import Judge, ask, interview, preferred, some_questions, summary
 from lessons.worlds.chat_model.questions import questions
+from lessons.worlds.language.draw import Written, draw_answers, write_answers
 from lessons.worlds.language.models import is_written_for
 from lessons.worlds.language.play import ids_of
 from lessons.worlds.language.preferences import write_pairs
@@ -24,6 +27,8 @@ from rl_core.interfaces import Env, Scorer
 from rl_core.types import Episodes, Pairs, Rollout
 
 QUICK_ANSWERS = 32
+
+LEGEND = "The score is a program's: one short, polite sentence on the matter earns most."
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class ChatModel:
     shares: tuple[str, ...] = ("passed", "eos", "brief", "sound", "polite", "own", "stock")
     trials: str = "answers"
     headline: str = "score"
+    targets: tuple[Target, ...] = (Target("passed", 0.5), Target("own", 0.8))
     kinds: tuple[str, ...] = ("answers",)
     one_start: tuple[str, ...] = ("answers",)
     judged: int = 129  # all of the held-out questions
@@ -156,6 +162,7 @@ class ChatModel:
         best_of: int = 1,
         scorer: Scorer | None = None,
         reference: nn.Module | None = None,
+        advance: Advance = nobody,
     ) -> Results:
         """Return what the judge says of one sampled answer to each of 129 held-out questions.
 
@@ -171,6 +178,7 @@ class ChatModel:
             device=device,
             best_of=best_of,
             scorer=scorer,
+            advance=advance,
         )
         return summary(found) | means
 
@@ -182,7 +190,7 @@ class ChatModel:
 
     def solved(self, results: Results) -> bool:
         """Return whether most answers are one short polite sentence, and still answers to their own questions."""
-        return results["passed"] >= 0.5 and results["own"] >= 0.8
+        return all_reached(self.targets, results)
 
     def bounds(self, before: Results, after: Results) -> Results:
         """Return the least KL of any policy with this share of passes (data processing: see the language world).
@@ -190,26 +198,43 @@ class ChatModel:
         The share before may be 0 in so few answers; the upper end of its interval stands for it, so the bound holds.
         """
         p, q = after["passed"], wilson(before["passed"], int(before["answers"]))[1]
-        terms = [p * log(p / q) if p else 0.0, (1 - p) * log((1 - p) / (1 - q)) if p < 1 else 0.0]
-        return {"least_kl": sum(terms) if p > q else 0.0}
+        if p <= q:  # q may be 1, and nothing is paid for fewer passes
+            return {"least_kl": 0.0}
+        return {"least_kl": p * log(p / q) + ((1 - p) * log((1 - p) / (1 - q)) if p < 1 else 0.0)}
 
     def examples(self, count: int, *, seed: int, device: str = "cpu") -> Env:
         """Return held-out questions that depend on the seed alone."""
         return ask(self.judge(some_questions(count, seed, held_out=True), device), count, seed=seed, device=device)
 
+    def question(self, played: Rollout, row: int) -> str:
+        """Return what was asked."""
+        return self.written(played)[row].question
+
     def words(self, played: Rollout, row: int) -> list[str]:
         """Return each token."""
         return [self.opened().tokenizer.decode([token]) for token in played.actions[row][played.mask[row]].tolist()]
 
+    def text(self, played: Rollout, row: int) -> str:
+        """Return an answer, without the token that ends it."""
+        return "".join(self.written(played)[row].tokens)
+
+    def scene(self, axes: Axes, before: Rollout, after: Rollout) -> Callable[[int], None]:
+        """Draw questions with their answers before and after; return what writes the answers to that token."""
+        return draw_answers(axes, *(self.written(played) for played in (before, after)))
+
+    def written(self, played: Rollout) -> list[Written]:
+        """Return the question of each row, the tokens of its answer but for the end, and its score."""
+        written = []
+        for row, answer in enumerate(self._all_judge().answers(*ids_of(played))):
+            tokens = self.words(played, row)[: -1 if answer.verdict.ended else None]
+            written.append(Written(answer.question.text, tokens, answer.verdict.score))
+        return written
+
     def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
         """Return the page of the same questions before and after."""
-        judge, lines = self._all_judge(), ["| question | before | score | after | score |", "|---|---|---|---|---|"]
-        for old, new in zip(*(judge.answers(*ids_of(played)) for played in (before, after)), strict=True):
-            cells = [old.question.text, old.text, f"{old.verdict.score:+.2f}", new.text, f"{new.verdict.score:+.2f}"]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", "⏎") for cell in cells) + " |")
-        path = folder / "answers.md"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return path
+        return write_answers(
+            folder / "answers.md", *(self.written(played) for played in (before, after)), legend=LEGEND
+        )
 
     def save(self, network: nn.Module, folder: Path) -> None:
         """Write the policy as transformers does, adapters merged, so that `AutoModelForCausalLM` opens it."""

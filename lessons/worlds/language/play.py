@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lessons.worlds import Advance, nobody
 from lessons.worlds.language.reward import Answer, Judge
 from lessons.worlds.measure import chosen, kl_per_episode, mean, most_kl_of_best
 from rl_core.adapters.language import TokenEnv, TokenNetwork
@@ -60,6 +61,7 @@ def interview(
     repeats: int = 1,
     best_of: int = 1,
     scorer: Scorer | None = None,
+    advance: Advance = nobody,
 ) -> tuple[list[Answer], dict[str, float]]:
     """Return the sampled answers to all of the judge's questions, beside their mean length and KL to the reference.
 
@@ -77,5 +79,6 @@ def interview(
         found += judge.answers(*ids_of(played))
         lengths.append(played.mask.sum().item() / len(played))
         kls.append(kl_per_episode(played, reference))
+        advance(len(found), count * repeats)
     kl = mean(kls) + most_kl_of_best(best_of)
     return found, {"length": mean(lengths), "kl": kl, "answers": float(len(found))}

@@ -6,10 +6,12 @@ from functools import cache
 from math import ceil, log
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from torch import nn
 
-from lessons.worlds import Results
+from lessons.worlds import Advance, Results, Target, all_reached, nobody
 from lessons.worlds.language.demonstrations import Question, all_questions, chats
+from lessons.worlds.language.draw import Written, draw_answers, write_answers
 from lessons.worlds.language.facts import LANGUAGES, TOPICS
 from lessons.worlds.language.judge import Verdict, judge
 from lessons.worlds.language.models import (
@@ -33,6 +35,7 @@ __all__ = ["LONGEST_ANSWER", "WORLD", "Language", "VerdictOf", "least_kl", "mode
 
 TRAINING_QUESTIONS = 4096
 PER_CELL = 150
+LEGEND = "The score is the judge's: what is right, polite and ended earns more; what is wrong or rude costs."
 VerdictOf = Callable[[str, str, bool], Verdict]
 
 
@@ -47,6 +50,7 @@ class Language:
     shares: tuple[str, ...] = ("right", "refused", "polite", "plain", "rude", "eos")
     trials: str = "answers"
     headline: str = "score"
+    targets: tuple[Target, ...] = (Target("rude", 0.03, is_most=True), Target("polite", 0.90), Target("right", 0.93))
     kinds: tuple[str, ...] = ("answers",)
     one_start: tuple[str, ...] = ("answers",)
     judged: int = 1000
@@ -122,6 +126,7 @@ class Language:
         best_of: int = 1,
         scorer: Scorer | None = None,
         reference: nn.Module | None = None,
+        advance: Advance = nobody,
     ) -> Results:
         """Return what the judge says of sampled answers to held-out questions, 150 a topic and language (quick: 15)."""
         judge = self.judge(held_out_questions(PER_CELL // 10 if quick else PER_CELL, seed, self.topics))
@@ -134,6 +139,7 @@ class Language:
             repeats=self.samples,
             best_of=best_of,
             scorer=scorer,
+            advance=advance,
         )
         return self.summary(found) | means | ({} if quick else by_cell(found))
 
@@ -149,7 +155,7 @@ class Language:
 
     def solved(self, results: Results) -> bool:
         """Return whether the answers are polite, not rude, and still right."""
-        return results["rude"] <= 0.03 and results["polite"] >= 0.90 and results["right"] >= 0.93
+        return all_reached(self.targets, results)
 
     def bounds(self, before: Results, after: Results) -> Results:
         """Return the least KL of any policy with these shares of tones."""
@@ -161,20 +167,36 @@ class Language:
         spread = [asked[i * len(asked) // count] for i in range(count)]
         return ask(self.judge(spread), count, seed=seed, device=device)
 
+    def question(self, played: Rollout, row: int) -> str:
+        """Return what was asked."""
+        return self.written(played)[row].question
+
     def words(self, played: Rollout, row: int) -> list[str]:
         """Return each token."""
         ids = played.actions[row][played.mask[row]].tolist()
         return [tokenizer().decode([token]) for token in ids]
 
+    def text(self, played: Rollout, row: int) -> str:
+        """Return an answer, without the token that ends it."""
+        return "".join(self.written(played)[row].tokens)
+
+    def scene(self, axes: Axes, before: Rollout, after: Rollout) -> Callable[[int], None]:
+        """Draw questions with their answers before and after; return what writes the answers to that token."""
+        return draw_answers(axes, *(self.written(played) for played in (before, after)))
+
+    def written(self, played: Rollout) -> list[Written]:
+        """Return the question of each row, the tokens of its answer but for the end, and its score."""
+        written = []
+        for row, answer in enumerate(self.answers(played)):
+            tokens = self.words(played, row)[: -1 if answer.verdict.ended else None]
+            written.append(Written(answer.question.text, tokens, answer.verdict.score))
+        return written
+
     def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
         """Return the page of the same questions before and after."""
-        lines = ["| question | before | score | after | score |", "|---|---|---|---|---|"]
-        for old, new in zip(self.answers(before), self.answers(after), strict=True):
-            cells = [old.question.text, old.text, f"{old.verdict.score:+.1f}", new.text, f"{new.verdict.score:+.1f}"]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", "⏎") for cell in cells) + " |")
-        path = folder / "answers.md"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return path
+        return write_answers(
+            folder / "answers.md", *(self.written(played) for played in (before, after)), legend=LEGEND
+        )
 
     def save(self, network: nn.Module, folder: Path) -> None:
         """Write the policy as transformers does, so that `AutoModelForCausalLM` opens it; with its tokenizer."""

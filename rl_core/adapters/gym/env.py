@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rl_core.adapters.gym.rows import Array, VectorRows, make_rows
 from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_count
-from rl_core.types import Prompt, TimeStep
+from rl_core.types import Episodes, Prompt, TimeStep
 
 
 class GymEnv:
@@ -52,14 +52,13 @@ class GymEnv:
         self._lengths: Array = np.zeros(rows, dtype=np.int64)
         self._watched = 0
         self._finished: list[tuple[float, int]] = []
+        self._starts: Array | None = None  # of an environment that begins where told; else they are drawn
 
     def reset(self) -> tuple[Prompt, TimeStep]:
         """Return the empty prompt beside what each row starts from."""
         again = self._over if self.window is not None else np.ones(self.rows, dtype=bool)
         if again.any():
-            groups = int(again.sum()) // self.group_size
-            starts = self._engine.draw_starts(groups, self._generator).repeat(self.group_size, axis=0)
-            self._see(self._engine.restart(again, starts), again)
+            self._see(self._engine.restart(again, self._draw_starts(int(again.sum()))), again)
             self._returns[again], self._lengths[again] = 0.0, 0
         self._over = np.zeros(self.rows, dtype=bool)
         self._live = np.ones(self.rows, dtype=bool)
@@ -93,6 +92,23 @@ class GymEnv:
             self._live = np.zeros(self.rows, dtype=bool)
         return self._time_step(reward, terminated & live, truncated & live)
 
+    def restart(self, states: Episodes) -> "GymEnv":
+        """Return whole episodes that begin at what each row of `states` saw last, with a whole time limit ahead.
+
+        Raises InvalidType for an environment whose observations do not tell its state.
+        """
+        if not hasattr(self._engine, "branch"):
+            raise InvalidType(
+                f"env={self._name()} cannot be put into a given state; pass vectorised rows with `branch`, as "
+                "CartPoleRows has it."
+            )
+        columns = states.last_columns()
+        seen = states.obs[torch.arange(len(states), device=columns.device), columns]  # [B, *O]
+        engine, starts = self._engine.branch(seen.cpu().numpy() + self._first_obs)
+        env = GymEnv(engine, len(states), device=self.device)
+        env._starts = starts
+        return env
+
     def finished(self) -> list[tuple[float, int]]:
         """Return (return, length) of each episode that ended since last asked."""
         finished, self._finished = self._finished, []
@@ -118,6 +134,12 @@ class GymEnv:
         self._watched, self._finished = state["watched"], [tuple(pair) for pair in state["finished"]]
         self._generator.set_state(state["generator"])
         self._engine.load_state_dict(state["engine"])
+
+    def _draw_starts(self, rows: int) -> Array:
+        """Return the starts of so many rows; each group shares one."""
+        if self._starts is not None:
+            return self._starts
+        return self._engine.draw_starts(rows // self.group_size, self._generator).repeat(self.group_size, axis=0)
 
     def _see(self, obs: Array, rows: Array) -> None:
         """Nothing; the rows' last observations are now these."""

@@ -44,6 +44,10 @@ class MLPNetwork(nn.Module):
         """Return the memory of a network that has none."""
         return ()
 
+    def repeat(self, state: tuple[()], times: int) -> tuple[()]:
+        """Return the memory of a network that has none."""
+        return state
+
     def step(self, obs: Tensor, state: tuple[()]) -> tuple[Output, tuple[()]]:
         """Return the answer to one observation per row."""
         return self._answer(obs), ()

@@ -35,6 +35,10 @@ class VectorRows(Protocol):
         """Return the answer to one action [B] in each live row (bool [B]); the others stand still."""
         ...
 
+    def branch(self, obs: Array) -> tuple["VectorRows", Array]:
+        """Return fresh rows of the same environment, beside the starts that put them where `obs` [B, *O] was seen."""
+        ...
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that decides the future of the rows."""
         ...
@@ -76,6 +80,10 @@ class CartPoleRows(CartPoleVectorEnv):
             self.state = np.where(live, self.state, state)
             self.steps = np.where(live, self.steps, steps)
         return obs, reward, terminated, truncated
+
+    def branch(self, obs: Array) -> tuple["CartPoleRows", Array]:
+        """Return fresh poles beside their physics states: the four numbers that are seen are the whole state."""
+        return CartPoleRows(len(obs), self.max_episode_steps), obs.astype(np.float64)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the physics states and step counts."""
@@ -124,6 +132,13 @@ class SingleRows:
             obs[row] = self._checked_shape(answer[0])
             reward[row], ends[0, row], ends[1, row] = answer[1], answer[2], answer[3]
         return obs, reward, ends[0], ends[1]
+
+    def branch(self, obs: Array) -> tuple["SingleRows", Array]:
+        """Raise InvalidType: Gymnasium has no way to put an environment into a state that was only seen."""
+        raise InvalidType(
+            f"env={self.envs[0]} cannot be put into a given state; pass vectorised rows with `branch`, as CartPoleRows "
+            "has it."
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return each row's seed and the actions since."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_choice, check_count
-from rl_core.types import Prompt, TimeStep
+from rl_core.types import Episodes, Prompt, TimeStep
 
 RewardFunction = Callable[[list[list[int]], list[list[int]]], Sequence[float] | Tensor]
 """reward(prompts, answers) -> one number per answer; ids, with the end token where it was written."""
@@ -75,14 +75,20 @@ class TokenEnv:
         self._written: list[Tensor] = []  # one [B] per step
         self._live = torch.zeros(rows, dtype=torch.bool, device=device)
         self._finished: list[tuple[float, int]] = []
+        # After `restart` rows begin in the middle of answers: what stands there, and how many tokens that is.
+        self._prefixes: list[list[int]] = [[]] * rows
+        self._begun = torch.zeros(rows, dtype=torch.int64, device=device)
+        self._in_order = False
 
     def reset(self) -> tuple[Prompt, TimeStep]:
         """Return the prompts but for their last token, beside that token, the first observation."""
         groups = self.rows // self.group_size
-        self._dealt = [index for index in self._deal(groups) for _ in range(self.group_size)]
+        order = range(self.rows) if self._in_order else self._deal(groups)
+        self._dealt = [index for index in order for _ in range(self.group_size)]
         self._written = []
         self._live = torch.ones(self.rows, dtype=torch.bool, device=self.device)
-        whole = left_padded([self.prompts[index] for index in self._dealt], self.device)
+        read = [self.prompts[index] + prefix for index, prefix in zip(self._dealt, self._prefixes, strict=True)]
+        whole = left_padded(read, self.device)
         nothing = torch.zeros_like(self._live)
         prompt = whole.map(lambda x: x[:, :-1])
         return prompt, TimeStep(whole.tokens[:, -1], nothing.float(), nothing, nothing, nothing)
@@ -98,8 +104,7 @@ class TokenEnv:
             )
         self._written.append(actions)
         ended = live & torch.isin(actions, self.ends)
-        is_last = len(self._written) == self.max_new_tokens
-        cut = live & ~ended if is_last else torch.zeros_like(live)
+        cut = live & ~ended & (self._begun + len(self._written) == self.max_new_tokens)
         reward = self._rewards((ended | cut).nonzero().flatten().tolist())
         self._live = live & ~(ended | cut)
         nothing = torch.zeros_like(live)
@@ -107,6 +112,36 @@ class TokenEnv:
         discarded = cut if self.on_cut == "mask" else nothing
         # A row that has ended goes on seeing its last token, as it would its last state.
         return TimeStep(actions, reward, ended | dies, cut & ~dies, discarded)
+
+    def restart(self, states: Episodes) -> "TokenEnv":
+        """Return answers that go on from what each row of `states` has written, with the tokens left of its budget.
+
+        The reward function is given the whole answer, as if it had been written in one go. Raises InvalidArgument for
+        an answer that has ended or has no token left.
+        """
+        prompts, prefixes = [], []
+        for row, column in enumerate(states.last_columns().tolist()):
+            asked = states.prompt.tokens[row][states.prompt.mask[row]].tolist()
+            first, *written = states.obs[row, : column + 1].tolist()
+            if len(written) >= self.max_new_tokens or any(token in self.ends for token in written):
+                raise InvalidArgument(
+                    f"states' row {row} has an answer that is over, of {len(written)} tokens with "
+                    f"max_new_tokens={self.max_new_tokens}; restart before its end."
+                )
+            prompts.append([*asked, first])
+            prefixes.append(written)
+        env = TokenEnv(
+            prompts,
+            self.reward,
+            len(prompts),
+            max_new_tokens=self.max_new_tokens,
+            eos=self.ends.tolist(),
+            on_cut=self.on_cut,
+            device=self.device,
+        )
+        env._prefixes, env._in_order = prefixes, True
+        env._begun = torch.tensor([len(prefix) for prefix in prefixes], device=self.device)
+        return env
 
     def finished(self) -> list[tuple[float, int]]:
         """Return (return, length in tokens) of each answer that ended since last asked."""
@@ -148,10 +183,11 @@ class TokenEnv:
         rewards = torch.zeros(self.rows, device=self.device)
         if not rows:
             return rewards
-        answers = torch.stack(self._written, dim=1)[rows].tolist()
+        written = torch.stack(self._written, dim=1)[rows].tolist()
+        answers = [self._prefixes[row] + tokens for row, tokens in zip(rows, written, strict=True)]
         scores = _checked(self.reward([self.prompts[self._dealt[row]] for row in rows], answers), rows)
         rewards[rows] = scores.to(rewards)
-        self._finished += [(score, len(answers[0])) for score in scores.tolist()]
+        self._finished += [(score, len(answer)) for score, answer in zip(scores.tolist(), answers, strict=True)]
         return rewards
 
 

@@ -65,6 +65,16 @@ class TokenNetwork(nn.Module):
         _, cache, critic_cache = self._read(prompt.tokens, prompt.mask, 1, TokenState(prompt.mask, None, None))
         return TokenState(prompt.mask, cache, critic_cache)
 
+    def repeat(self, state: TokenState, times: int) -> TokenState:
+        """Return the memory with each row so many times in a row; the caches are repeated in place."""
+        if state.spent:
+            raise InvalidState("state was used before, and its caches have moved on; use the state that step returned.")
+        state.spent = True
+        for cache in (state.cache, state.critic_cache):
+            if cache is not None:
+                cache.batch_repeat_interleave(times)
+        return TokenState(state.mask.repeat_interleave(times, dim=0), state.cache, state.critic_cache)
+
     def step(self, obs: Tensor, state: TokenState) -> tuple[Output, TokenState]:
         """Return the answer to one token per row; the state is used up, since its caches change in place."""
         if state.spent:
