@@ -13,7 +13,7 @@ from benchmarks import head_start
 from benchmarks.chinese import CHINESE
 from lessons.harness.report.chat_model import in_markdown
 from lessons.harness.report.numbers import markdown_table, number, percent
-from lessons.one_page import pole, train, words
+from lessons.one_page import pole, train, wishes, words
 
 Result = dict[str, Any]
 ROOT = Path(__file__).parent.parent
@@ -252,7 +252,7 @@ def in_language(language: str) -> Callable[[str], str]:
 
 def one_page() -> str:
     """Return the functions of the one-page program, as code in Markdown."""
-    functions = (inspect.getsource(function).rstrip() for function in (pole, words, train))
+    functions = (inspect.getsource(function).rstrip() for function in (pole, words, wishes, train))
     return "```python\n" + "\n\n".join(functions) + "\n```"
 
 
