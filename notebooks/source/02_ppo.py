@@ -822,8 +822,8 @@ for name in NAMES:
     for (world, clip, seed), (history, evaluation) in torn.items():
         if world == name:
             gap, entropy = max(row["ratio_gap"] for row in history), history[-1]["entropy"]
-            truth = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
-            rows.append([f"{clip}", f"{seed}", *truth, f"{entropy:.3f}", f"{gap:.3g}"])
+            cells = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
+            rows.append([f"{clip}", f"{seed}", *cells, f"{entropy:.3f}", f"{gap:.3g}"])
     display(table([f"{name}: clip", "seed", *TOLD[name], "entropy, last", "largest ratio gap"], rows))
 for (name, quantity, when), guess in predicted.items():
     if when == "without the clip":

@@ -106,10 +106,10 @@ def place(*names):
 # %%
 predicted = {
     "unseen pairs told apart": {"cartpole": 0.75, "language": 0.75},
-    "truth after PPO": {"cartpole": 250, "language": 1.3},
+    "return after PPO": {"cartpole": 250, "language": 1.3},
     "networks in memory": {"cartpole": 2, "language": 2},
     "later looks below 475": {"rate falls": 0.1, "rate stays": 0.1},
-    "truth after PPO on a bad reward": {"cartpole": 50, "language": 1.0},
+    "return after PPO on a bad reward": {"cartpole": 50, "language": 1.0},
 }
 
 # %% [markdown] lang="en"
@@ -182,12 +182,12 @@ print(f"cartpole: {records[0]['loss']:.3f} -> {records[-1]['loss']:.3f} nats per
 # 一个是五分之一带着粗鲁语气的回答。模仿前后的真实水平如下（base：杆子这边是全新的网络，语言这边是刚做完预训练的模型）：
 
 # %%
-truth = {name: {} for name in NAMES}
+evaluations = {name: {} for name in NAMES}
 for name, world in worlds.items():
     for stage, start in (("base", "base"), ("SFT", clone[name])):
-        truth[name][stage] = world.evaluate(world.network(start, seed=SEED), seed=HELD_OUT, quick=True)
-    rows = [[key, *(f"{evaluation[key]:.2f}" for evaluation in truth[name].values())] for key in TOLD[name]]
-    display(table([world.title, *truth[name]], rows))
+        evaluations[name][stage] = world.evaluate(world.network(start, seed=SEED), seed=HELD_OUT, quick=True)
+    rows = [[key, *(f"{evaluation[key]:.2f}" for evaluation in evaluations[name].values())] for key in TOLD[name]]
+    display(table([world.title, *evaluations[name]], rows))
 
 # %% [markdown] lang="en"
 # (*sampled_return*: mean steps upright when pushes are drawn by chance, as in training; *greedy_return*: when the
@@ -256,7 +256,7 @@ for name, world in worlds.items():
     taught[name] = [record | {"size": typical_reward(run.scorer, unseen)} for record in watch(run)]
     spent["reward_model", name] = process_time() - began
     run.export(Path(place(name, "reward_model")))
-    truth[name]["reward model"], taste[name] = run.evaluate(seed=HELD_OUT, quick=True), run
+    evaluations[name]["reward model"], taste[name] = run.evaluate(seed=HELD_OUT, quick=True), run
 
 # %%
 figure, grid = panels(1, 3, width=9.6, height=2.9)
@@ -276,7 +276,7 @@ grid[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK)
 show(figure, "Loss, accuracy and typical reward of both reward models against the number of pairs judged.")
 
 for name, rows in taught.items():
-    said = truth[name]["reward model"]
+    said = evaluations[name]["reward model"]
     compare(f"{name}: unseen pairs told apart", predicted["unseen pairs told apart"][name], said["accuracy"])
     kinds = [key.removeprefix("accuracy_") for key in said if key.startswith("accuracy_")]
     for kind in kinds:
@@ -495,7 +495,7 @@ for name, run in runs.items():
             caught[name] = relabel(rollout(env, run.network, generator), run.scorer)
         looked += process_time() - paused
     spent["ppo", name] = process_time() - began - looked
-    truth[name]["PPO"] = run.evaluate(seed=HELD_OUT, quick=True)
+    evaluations[name]["PPO"] = run.evaluate(seed=HELD_OUT, quick=True)
 
 # %%
 figure, grid = panels(2, 2, height=4.6, sharex="col", height_ratios=[2, 1])
@@ -524,13 +524,15 @@ show(figure, "Learnt and true reward per episode, and the KL to the clone, again
 # （两条线不必一样高：从偏好学来的分数，单位是随意的；对文本来说，还可以整体加减一个常数。）每一步之后的真实水平：
 
 # %%
-for name, stages in truth.items():
+for name, stages in evaluations.items():
     stages = {stage: evaluation for stage, evaluation in stages.items() if stage != "reward model"}
     rows = [[key, *(f"{evaluation[key]:.2f}" for evaluation in stages.values())] for key in TOLD[name]]
     display(table([worlds[name].title, "base", "after 1. SFT", "after 3. PPO"], rows))
 for name, run in runs.items():
-    compare(f"{name}: truth after PPO", predicted["truth after PPO"][name], truth[name]["PPO"][run.world.headline])
-    print(f"{'':<52} β = {run.config.update.beta:g}, KL to the clone {truth[name]['PPO']['kl']:.1f} nats")
+    compare(
+        f"{name}: return after PPO", predicted["return after PPO"][name], evaluations[name]["PPO"][run.world.headline]
+    )
+    print(f"{'':<52} β = {run.config.update.beta:g}, KL to the clone {evaluations[name]['PPO']['kl']:.1f} nats")
 
 # %% [markdown] lang="en"
 # Step 1 taught the form, and copied the faults; steps 2 and 3 took faults away that no demonstration names. The
@@ -702,7 +704,7 @@ table(["step", "in both worlds", "CartPole only", "language only"], rows)
 
 # %% [markdown] lang="en"
 # Updates, losses, advantages: the same objects. What runs in one world only prepares: the pole's rows are
-# cut into single steps, since its network needs no memory (`cut`, `spread`, and a `Prompt` that is `empty`); its demonstrations are driven on the spot
+# cut into single steps, since its network needs no memory (`as_steps`, `as_rows`, and a `Prompt` that is `empty`); its demonstrations are driven on the spot
 # (`rollout`, `sample`); and some arguments are checked (`check_…`).
 #
 # ## What it costs
@@ -711,7 +713,7 @@ table(["step", "in both worlds", "CartPole only", "language only"], rows)
 # settings that have to be right. (For the language model, SFT was done beforehand.)
 
 # %% [markdown] lang="zh"
-# 更新、损失、优势，都是同样的对象。只在一个世界里执行的，做的都是准备工作：杆子的网络不需要记忆，所以它的行要切成单步（`cut`、`spread`，以及 `empty` 的 `Prompt`）；
+# 更新、损失、优势，都是同样的对象。只在一个世界里执行的，做的都是准备工作：杆子的网络不需要记忆，所以它的行要切成单步（`as_steps`、`as_rows`，以及 `empty` 的 `Prompt`）；
 # 它的示范是当场开出来的（`rollout`、`sample`）；还有一些参数检查（`check_…`）。
 #
 # ## 代价
@@ -821,13 +823,13 @@ show(
 )
 
 for name in NAMES:
-    stage_results = {"clone": truth[name]["SFT"]} | {f"β = {beta:g}": ends[name, beta] for beta in PRICES[name]}
+    stage_results = {"clone": evaluations[name]["SFT"]} | {f"β = {beta:g}": ends[name, beta] for beta in PRICES[name]}
     rows = [[key, *(f"{evaluation[key]:.2f}" for evaluation in stage_results.values())] for key in TOLD[name]]
     kl = [f"{ends[name, beta]['kl']:.1f}" for beta in PRICES[name]]
     display(table([f"{worlds[name].title}, bad reward", *stage_results], [*rows, ["KL to the clone (nats)", "0", *kl]]))
 for name in NAMES:
-    guess = predicted["truth after PPO on a bad reward"][name]
-    compare(f"{name}: truth after PPO on a bad reward", guess, ends[name, 0.0][worlds[name].headline])
+    guess = predicted["return after PPO on a bad reward"][name]
+    compare(f"{name}: return after PPO on a bad reward", guess, ends[name, 0.0][worlds[name].headline])
     price = PRICES[name][1]
     (_, start, *_), (_, bound, _, near), (_, free, _, far) = (
         broken[name, 0.0][0], broken[name, price][-1], broken[name, 0.0][-1]

@@ -598,8 +598,8 @@ for name, world in worlds.items():
             if len(own)
             else "no pairs left"
         )
-        truth = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
-        rows.append([writer, *truth, f"{curves[name, writer][-1][2]:.2f}", on_own])
+        cells = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
+        rows.append([writer, *cells, f"{curves[name, writer][-1][2]:.2f}", on_own])
     accuracies = ["accuracy, reference's pairs", "accuracy, its own pairs"]
     display(table([f"{name}: written by", *TOLD[name], *accuracies], rows))
 for writer, guess in predicted["return"].items():
@@ -754,8 +754,8 @@ for name in NAMES:
         last, run = studies[name, beta][-1], trained[name, beta]
         evaluation = run.evaluate(seed=HELD_OUT, quick=True)
         moved = [last[key] / beta for key in ("chosen_reward", "rejected_reward")]
-        truth = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
-        rows.append([f"{beta:g}", *(f"{x:+.1f}" for x in moved), f"{last['accuracy']:.2f}", *truth])
+        cells = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
+        rows.append([f"{beta:g}", *(f"{x:+.1f}" for x in moved), f"{last['accuracy']:.2f}", *cells])
     display(table([f"{name}: β", "chosen, nats", "rejected, nats", "accuracy", *TOLD[name]], rows))
 
 # %% [markdown] lang="en"

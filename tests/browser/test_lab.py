@@ -104,7 +104,7 @@ def page():
 def test_run_all_of_lesson_1_shows_pictures_and_no_error(page, lab, folder, language, tmp_path):
     (path,) = sources(["01"])
     page.goto(f"{lab}/lab/tree/{language}/{path.stem}.ipynb?reset", timeout=2 * MINUTE)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=2 * MINUTE)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=2 * MINUTE)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 

@@ -1,14 +1,14 @@
 """The notebooks: two languages with one meaning, outputs that a run really gave, and no algorithm of their own."""
 
 import ast
-import os
 import re
-import subprocess
 import sys
 
 import nbformat
 import pytest
 
+from lessons.ppo import RECIPE
+from lessons.worlds import load
 from notebooks.build import (
     LANGUAGES,
     LARGEST,
@@ -18,12 +18,15 @@ from notebooks.build import (
     build,
     check_outputs,
     execute,
+    links,
     notebook_in,
     read,
     sources,
     stored,
 )
-from notebooks.figures.page import compare, excerpt, table
+from notebooks.figures import compare, excerpt, finish, new_run, progress, table
+from notebooks.figures.page import file_of
+from rl_core.adapters.gym import GymEnv
 from rl_core.errors import InvalidArgument
 
 SOURCES = list(sources())
@@ -31,7 +34,9 @@ each_lesson = pytest.mark.parametrize("path", SOURCES, ids=[path.stem for path i
 EQUATION = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$", re.DOTALL)
 WORDS = re.compile(r"\\text\{[^}]*\}")
 FENCED = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
-EXCERPT = re.compile(r"\*\*`([\w/.]+)`\*\* · (\d+)–(\d+)\n\n```python\n(.*?)\n```", re.DOTALL)
+EXCERPT = re.compile(r"\*\*`([\w/.]+)`\*\* · `([\w.]+)`\n\n```python\n(.*?)\n```", re.DOTALL)
+SUMMARY = re.compile(r"<summary>(.*?)</summary>", re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+)\)")
 LONGEST_DRAWING, LONGEST_SHORTHAND = 30, 6  # lines of a function in a notebook
 
 
@@ -58,6 +63,20 @@ def written(folder, text):
     path = folder / "01_example.py"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def stripped(code):
+    """Return code without the indentation of its lines."""
+    return "\n".join(line.strip() for line in code.splitlines())
+
+
+def source_of(name, function):
+    """Return the source of a function or class, named as in `Class.method`, in a file of the repository."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    node = ast.parse(text)
+    for part in function.split("."):
+        node = next(child for child in ast.walk(node) if getattr(child, "name", None) == part)
+    return ast.get_source_segment(text, node)
 
 
 def algorithms_in(code):
@@ -96,7 +115,8 @@ def test_there_is_a_lesson():
 def test_the_notebooks_are_what_their_source_says(path):
     for language in LANGUAGES:
         notebook = built(path, language)
-        assert [cell.source for cell in notebook.cells] == [cell.source(language) for cell in read(path)]
+        expected = [links(path, language), *(cell.source(language) for cell in read(path))]
+        assert [cell.source for cell in notebook.cells] == expected
         nbformat.validate(notebook)
 
 
@@ -155,9 +175,8 @@ def test_excerpts_are_the_lines_that_the_files_have_now(path):
              if "text/markdown" in o.get("data", {})]  # fmt: skip
     shown = [match for text in texts for match in EXCERPT.findall(text)]
     assert shown, "a lesson shows the core's own lines"
-    for name, first, last, code in shown:
-        lines = (ROOT / name).read_text(encoding="utf-8").splitlines()[int(first) - 1 : int(last)]
-        assert [line.strip() for line in lines] == [line.strip() for line in code.splitlines()], f"{name}: build again"
+    for name, function, code in shown:
+        assert stripped(code) in stripped(source_of(name, function)), f"{name}, {function}: build again"
 
 
 @each_lesson
@@ -207,11 +226,15 @@ def test_a_text_without_its_partner_is_told_with_file_and_cell(tmp_path, text, c
 def test_a_source_becomes_the_same_notebooks_whenever_it_is_built(tmp_path):
     cells = read(written(tmp_path, EN + ZH + CODE))
     outputs = [[nbformat.v4.new_output("stream", name="stdout", text="1\n")]]
-    english, again = (notebook_in("en", "01_example", cells, outputs) for _ in range(2))
-    chinese = notebook_in("zh", "01_example", cells, outputs)
+    path = tmp_path / "01_example.py"
+    english, again = (notebook_in("en", path, cells, outputs) for _ in range(2))
+    chinese = notebook_in("zh", path, cells, outputs)
     assert nbformat.writes(english) == nbformat.writes(again)
-    assert (sources_of(english, "markdown"), sources_of(chinese, "markdown")) == (["A"], ["甲"])
-    assert [cell.id for cell in english.cells] == ["01-example-00", "01-example-01"]
+    assert (sources_of(english, "markdown"), sources_of(chinese, "markdown")) == (
+        [links(path, "en"), "A"],
+        [links(path, "zh"), "甲"],
+    )
+    assert [cell.id for cell in english.cells] == ["01-example-links", "01-example-00", "01-example-01"]
     assert sources_of(english, "code") == sources_of(chinese, "code") == ["print(1)"]
 
 
@@ -237,15 +260,32 @@ def test_old_outputs_are_not_kept_for_new_code(tmp_path):
 
 
 def test_an_excerpt_shows_a_file_s_own_lines():
-    shown = excerpt(excerpt, "lines, offset =", "stop = ").data
-    lines = (ROOT / "lessons/notebook.py").read_text().splitlines()
-    ((name, first, last, code),) = EXCERPT.findall(shown)
-    assert name == "lessons/notebook.py"
-    assert [line.strip() for line in lines[int(first) - 1 : int(last)]] == [x.strip() for x in code.splitlines()]
+    shown = excerpt(excerpt, "lines, _ =", "stop = ").data
+    ((name, function, code),) = EXCERPT.findall(shown)
+    assert (name, function) == ("notebooks/figures/page.py", "excerpt")
+    assert len(code.splitlines()) == 3
+    assert stripped(code) in stripped((ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_an_excerpt_of_a_package_s_own_file_names_it():
+    assert file_of(load) == "lessons/worlds/__init__.py"
+    assert file_of(GymEnv.reset) == "rl_core/adapters/gym/env.py"
+
+
+@each_lesson
+def test_every_excerpt_that_a_source_asks_for_is_there(path):
+    names = {}
+    for cell in read(path):
+        tree = ast.parse(cell.code or "")
+        imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        exec(compile(ast.Module(imports, []), path.name, "exec"), names)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "excerpt":
+                assert EXCERPT.findall(eval(compile(ast.Expression(node), path.name, "eval"), names).data)
 
 
 @pytest.mark.parametrize(
-    "marks", [("no such text",), ("lines, offset", "no such text"), ("return Markdown", "lines, off")]
+    "marks", [("no such text",), ("lines, _ =", "no such text"), ("return Markdown", "lines, _ =")]
 )
 def test_an_excerpt_that_is_no_more_there_is_an_error(marks):
     with pytest.raises(InvalidArgument, match="is in no line of excerpt"):
@@ -264,14 +304,63 @@ def test_a_table_shows_markup_as_it_is():
     assert table(["a"], [["x|y <b>"]]).data.splitlines()[-1] == "| x\\|y &lt;b> |"
 
 
-@pytest.mark.parametrize("folder", [".", "notebooks/en", "notebooks/zh"])
 @each_lesson
-def test_the_first_cell_finds_the_house_wherever_jupyter_was_started(path, folder):
-    code = next(cell.code for cell in read(path) if cell.code is not None)
-    first = code[: code.index("\n", code.index("sys.path."))] + "\nimport lessons, rl_core"
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    imports = subprocess.run([sys.executable, "-c", first], cwd=ROOT / folder, env=environment, capture_output=True)
-    assert imports.returncode == 0, imports.stderr.decode()
+def test_no_source_knows_where_it_lies(path):
+    assert "sys.path" not in path.read_text(encoding="utf-8")
+
+
+@each_lesson
+def test_the_head_of_a_question_has_no_markdown_for_it_is_html(path):
+    for cell in read(path):
+        for text in cell.text.values():
+            assert not [head for head in SUMMARY.findall(text) if re.search(r"[`*_]", head)], f"cell {cell.number}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_notebook_leads_to_its_neighbours_and_to_its_other_language(language):
+    first, second, last = (links(SOURCES[place], language) for place in (0, 1, -1))
+    other = next(code for code in LANGUAGES if code != language)
+    assert LINK.findall(first) == [f"../{other}/01_two_worlds.ipynb", "../../lessons/README.md", "02_ppo.ipynb"]
+    assert LINK.findall(second)[0] == "01_two_worlds.ipynb" and LINK.findall(second)[-1] == "03_sft.ipynb"
+    assert LINK.findall(last)[-1] == "../../lessons/README.md"
+
+
+HOUSE = """# %%
+from rl_core.losses.ppo import clipped_surrogate
+from lessons.ppo import RECIPE
+from notebooks.figures import excerpt, finish, functions_used, new_run
+excerpt(clipped_surrogate, "ratio = ")
+
+# %%
+print(len(finish(new_run(RECIPE, "cartpole", iterations=2, rows=4))))
+run = new_run(RECIPE, "cartpole", iterations=1, rows=4)
+print("losses/ppo: clipped_surrogate" in functions_used(lambda: finish(run)))
+"""
+
+
+@pytest.mark.parametrize("folder", [ROOT / "notebooks" / "en", ROOT, None], ids=["its own", "the root", "elsewhere"])
+def test_a_lesson_runs_wherever_its_kernel_starts(tmp_path, monkeypatch, folder):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    away = tmp_path / "课程 copy"
+    away.mkdir()
+    path = written(away, HOUSE)
+    shown, printed = execute(path, read(path), folder or away)
+    assert shown[0].data["text/markdown"].startswith("**`rl_core/losses/ppo.py`** · `clipped_surrogate`")
+    assert [output.text for output in printed] == ["2\nTrue\n"], "and a bar leaves nothing behind"
+
+
+def test_a_run_is_watched_to_its_end_outside_a_notebook_too(capsys):
+    assert [record["iteration"] for record in finish(new_run(RECIPE, "cartpole", iterations=2, rows=4))] == [1, 2]
+    assert list(progress("abc", "letters")) == ["a", "b", "c"]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_run_takes_changes_of_its_settings_and_of_its_algorithm_s():
+    run = new_run(RECIPE, "cartpole", seed=3, rows=4, update={"clip": None})
+    assert (run.seed, run.config.rows, run.config.update.clip) == (3, 4, None)
+    assert run.config.update.epochs == RECIPE.settings["cartpole"].update.epochs
+    with pytest.raises(InvalidArgument, match="world='pole' is unknown"):
+        new_run(RECIPE, "pole")
 
 
 @pytest.mark.slow
@@ -288,7 +377,7 @@ def test_a_lesson_runs_from_scratch(path, tmp_path):
 def test_a_build_writes_both_languages(tmp_path):
     targets = build(written(tmp_path, EN + ZH + CODE), tmp_path)
     assert targets == [tmp_path / language / "01_example.ipynb" for language in LANGUAGES]
-    assert nbformat.read(targets[1], as_version=4).cells[1].outputs[0].text == "1\n"
+    assert nbformat.read(targets[1], as_version=4).cells[2].outputs[0].text == "1\n"
     before = [target.read_bytes() for target in targets]
     build(tmp_path / "01_example.py", tmp_path, text_only=True)
     assert [target.read_bytes() for target in targets] == before
