@@ -176,7 +176,7 @@ def _numbers(axes: Axes, credit: Credit, alike: Sequence[Credit]) -> None:
                                  facecolor=colour, lw=0)  # fmt: skip
             axes.add_patch(box)
             axes.text(place, line, signed(value, digits), ha="center", va="center",
-                      fontsize=8, color=INK if is_known else EDGE)  # fmt: skip
+                      fontsize=8, color=INK, alpha=1.0 if is_known else 0.6)  # fmt: skip
     axes.set(xlim=(-0.5, len(credit.words) - 0.5), ylim=(len(names) - 0.5, -0.5))
     axes.set_yticks(range(len(names)), names, fontsize=10)
     axes.set_xticks(range(len(credit.words)), [str(credit.first + place) for place in range(len(credit.words))])

@@ -71,7 +71,8 @@ class Language:
         self, *, rows: int, steps: int, seed: int, device: str = "cpu", group_size: int = 1, whole: bool = False
     ) -> Env:
         """Return training questions, whose answers may have `steps` tokens, scored by the judge; they are always
-        whole."""
+        whole.
+        """
         judge = self.judge(some_questions(TRAINING_QUESTIONS, 0, self.topics))
         return ask(judge, rows, seed=seed, steps=steps, group_size=group_size, device=device)
 
