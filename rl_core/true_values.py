@@ -60,7 +60,7 @@ def true_values(
     rewards: Rewards,
     samples: int = 64,
     where: Tensor | None = None,
-    most_rows: int = 1024,
+    most_rows: int = 512,
 ) -> TrueValues:
     """Return what the states of played rows are worth to the policy, and with it what its actions were worth.
 

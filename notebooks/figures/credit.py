@@ -1,9 +1,10 @@
 """Pictures that several lessons draw: the loop, and a row under the credit microscope; alike for both worlds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import cos, sin
 
+import torch
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -11,10 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import Tensor
 
-from lessons.harness.report.numbers import signed
+from lessons.harness.report.numbers import number, signed
 from lessons.harness.report.style import BAD, COLOURS, EDGE, GOOD, INK, PAPER
 from notebooks.figures.page import label, panels
 from rl_core.advantages import gae
+from rl_core.true_values import TrueValues
 from rl_core.types import Rollout
 
 SIGNS = LinearSegmentedColormap.from_list("signs", [BAD, PAPER, GOOD])
@@ -35,6 +37,9 @@ class Credit:
     lines: dict[str, list[float]]  # name -> one number a step
     first: int  # the number of the first step shown
     states: Tensor  # [N, *O] what was seen
+    errors: dict[str, list[float]] = field(default_factory=dict)  # standard errors of the lines that are estimates
+    question: str = ""  # what the row began with, in words
+    verdict: str = ""  # what came of it
 
     @property
     def is_pole(self) -> bool:
@@ -42,33 +47,72 @@ class Credit:
         return self.states.is_floating_point() and self.states.shape[1:] == (4,)
 
 
-def credit_of(
-    played: Rollout, row: int, words: Sequence[str], *, gamma: float, lam: float, around: int | None = None
-) -> Credit:
-    """Return reward, value, TD error and advantage of up to 14 steps; the TD error is the advantage at λ = 0.
+def steps_shown(played: Rollout, row: int, around: int | None = None) -> slice:
+    """Return which steps of a row a microscope shows, 14 at most: those `around` a step, or the last."""
+    length = int(played.mask[row].sum())
+    start = max(0, min(length if around is None else around - MOST // 2, length - MOST))
+    return slice(start, min(length, start + MOST))
 
-    They are the row's last, or those `around` a step.
+
+def states_shown(played: Rollout, row: int, around: int | None = None) -> Tensor:
+    """Return the mask [B, T] of those steps and the one behind them: what true values and advantages are needed of."""
+    steps = steps_shown(played, row, around)
+    mask = torch.zeros_like(played.mask)
+    mask[row, steps.start : steps.stop + 1] = True
+    return mask & played.mask
+
+
+def credit_of(
+    played: Rollout,
+    row: int,
+    words: Sequence[str],
+    *,
+    gamma: float,
+    lam: float,
+    around: int | None = None,
+    truth: TrueValues | None = None,
+    question: str = "",
+) -> Credit:
+    """Return reward, value, TD error and advantage of the steps shown; the TD error is the advantage at λ = 0.
+
+    With the truth the true value stands below the critic's, and the true advantage below the estimate.
     """
     signals = (played.rewards, played.values, played.terminated, played.mask)
     errors, _ = gae(*signals, gamma=gamma, lam=0.0)
     advantages, _ = gae(*signals, gamma=gamma, lam=lam)
-    length = int(played.mask[row].sum())
-    start = max(0, min(length if around is None else around - MOST // 2, length - MOST))
-    last = slice(start, min(length, start + MOST))
-    names = {"reward r": played.rewards, "value V": played.values, "TD error δ": errors, "advantage A": advantages}
-    lines = {name: tensor[row, last].tolist() for name, tensor in names.items()}
-    return Credit(list(words[last]), lines, start + 1, played.obs[row, last])
+    steps = steps_shown(played, row, around)
+    lines = {"reward r": played.rewards, "value V": played.values}
+    lines |= {} if truth is None else {"true V": truth.values}
+    lines |= {"TD error δ": errors, "advantage A": advantages}
+    lines |= {} if truth is None else {"true A": truth.advantages}
+    total = played.rewards[row].sum().item()
+    end = "ended" if played.terminated[row].any() else "was cut off"
+    return Credit(
+        list(words[steps]),
+        {name: tensor[row, steps].tolist() for name, tensor in lines.items()},
+        steps.start + 1,
+        played.obs[row, steps],
+        {} if truth is None else {"true A": truth.advantage_errors[row, steps].tolist()},
+        question,
+        f"{end} after {int(played.mask[row].sum())} steps, return {number(total)}",
+    )
 
 
 def microscope(credits: Sequence[Credit], titles: Sequence[str]) -> Figure:
-    """Return a figure with a strip for each row: what was seen and done above, its four numbers below, coloured."""
-    ratios = [ratio for credit in credits for ratio in (1.0 if credit.is_pole else 0.5, 2.1)]
+    """Return a figure with a strip for each row: the question and what was done above, its numbers and verdict below.
+
+    A colour means the same number in all lines of one quantity, in all strips of one world.
+    """
+    heights = [(1.0 if credit.is_pole else 0.5, 0.5 * len(credit.lines) + 0.1) for credit in credits]
+    ratios = [ratio for pair in heights for ratio in pair]
     figure, grid = panels(2 * len(credits), 1, width=9.6, height=0.9 * sum(ratios), height_ratios=ratios)
-    for number, (credit, title) in enumerate(zip(credits, titles, strict=True)):
-        above, below = grid[2 * number][0], grid[2 * number + 1][0]
+    for strip, (credit, title) in enumerate(zip(credits, titles, strict=True)):
+        above, below = grid[2 * strip][0], grid[2 * strip + 1][0]
         _steps(above, credit)
-        _numbers(below, credit)
-        above.set_title(title, loc="left", color=COLOURS[number], fontsize=11, weight="bold")
+        _numbers(below, credit, [other for other in credits if other.is_pole == credit.is_pole])
+        head = f"{title}: {credit.question}" if credit.question else title
+        above.set_title(head, loc="left", color=COLOURS[strip], fontsize=11, weight="bold")
+        below.set_xlabel(credit.verdict, loc="left", color=INK, fontsize=9)
     return figure
 
 
@@ -102,18 +146,37 @@ def poles(axes: Axes, states: Tensor, words: Sequence[str]) -> None:
         axes.text(place, -0.4, word, ha="center", va="center", fontsize=8, color=INK)
 
 
-def _numbers(axes: Axes, credit: Credit) -> None:
-    """Draw a line of cells for each quantity, coloured on its own scale."""
+def _quantity(name: str) -> str:
+    """Return what a line tells: a value, whose merit it was (the advantage at any λ), or what only it tells."""
+    if name.endswith(" V"):
+        return "value"
+    return "advantage" if name.startswith(("TD error", "advantage A", "A, λ", "true A")) else name
+
+
+def _limit(name: str, credits: Sequence[Credit]) -> float:
+    """Return the number with the deepest colour: the largest of all lines of the same quantity."""
+    lines = [line for credit in credits for other, line in credit.lines.items() if _quantity(other) == _quantity(name)]
+    return max(1e-6, *(abs(value) for line in lines for value in line))
+
+
+def _numbers(axes: Axes, credit: Credit, alike: Sequence[Credit]) -> None:
+    """Draw a line of cells for each quantity, coloured on the scale that it shares with those of the credits alike.
+
+    An estimate within two standard errors of 0 has no colour: nobody knows its sign.
+    """
     names = list(credit.lines)
     for line, name in enumerate(names):
-        limit = max(1e-6, *map(abs, credit.lines[name]))
+        limit = _limit(name, alike)
         digits = 1 if limit >= 10 else 2 if limit >= 0.1 else 3
-        for place, value in enumerate(credit.lines[name]):
+        errors = credit.errors.get(name, [0.0] * len(credit.words))
+        for place, (value, error) in enumerate(zip(credit.lines[name], errors, strict=True)):
+            is_known = abs(value) >= 2 * error
+            colour = SIGNS(0.5 + 0.42 * value / limit) if is_known else "white"
             box = FancyBboxPatch((place - 0.46, line - 0.42), 0.92, 0.84, boxstyle="round,pad=0,rounding_size=0.08",
-                                 facecolor=SIGNS(0.5 + 0.42 * value / limit), lw=0)  # fmt: skip
+                                 facecolor=colour, lw=0)  # fmt: skip
             axes.add_patch(box)
             axes.text(place, line, signed(value, digits), ha="center", va="center",
-                      fontsize=8, color=INK)  # fmt: skip
+                      fontsize=8, color=INK, alpha=1.0 if is_known else 0.6)  # fmt: skip
     axes.set(xlim=(-0.5, len(credit.words) - 0.5), ylim=(len(names) - 0.5, -0.5))
     axes.set_yticks(range(len(names)), names, fontsize=10)
     axes.set_xticks(range(len(credit.words)), [str(credit.first + place) for place in range(len(credit.words))])
@@ -150,5 +213,5 @@ def loop_picture() -> Figure:
 
 def _both(axes: Axes, x: float, y: float, words: Sequence[str]) -> None:
     """Write each world's words in its colour, the second below the first."""
-    for number, line in enumerate(words):
-        label(axes, x, y - 0.3 * number, line, size=9, color=COLOURS[number])
+    for place, line in enumerate(words):
+        label(axes, x, y - 0.3 * place, line, size=9, color=COLOURS[place])

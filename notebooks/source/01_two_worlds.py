@@ -96,12 +96,13 @@ from lessons.worlds import NAMES, load
 from notebooks.figures import (
     COLOUR, compare, curve, finish, functions_used, new_run, panels, progress, shape_of, show, table, watch,
 )  # fmt: skip
-from notebooks.figures.credit import credit_of, drawable, loop_picture, microscope
+from notebooks.figures.credit import credit_of, drawable, loop_picture, microscope, states_shown
 from rl_core.advantages import gae
 from rl_core.algorithms.ppo import ppo
 from rl_core.evaluate import sample
 from rl_core.losses.ppo import clipped_surrogate
 from rl_core.rollout import rollout
+from rl_core.true_values import Rewards, true_values
 
 # %% [markdown] lang="en"
 # ## Predict first
@@ -436,12 +437,20 @@ for name, world in worlds.items():
 # %% [markdown] lang="en"
 # Now play 64 rows with a critic who knows something, and put two of each world under the microscope: the row with the
 # *greatest disappointment* (the lowest TD error of all) and the one with the *happiest surprise*. Only rows whose
-# words the figure's font can draw take part, hence the English answers. Same function, same four lines, both worlds.
+# words the figure's font can draw take part, hence the English answers.
+#
+# How would we know whether the critic is right? By trying: from each state shown, play on 64 times and take the mean of what
+# comes. A pole can be put back to four numbers, an answer to its first words. That is the *true value*, and with it the *true
+# advantage* of what was done (`rl_core/true_values.py`). It is far too dear to train with; a critic is a cheap guess at it.
+# Same function, same six lines, both worlds.
 
 # %% [markdown] lang="zh"
 # 现在评论家心里有数了。让它陪着策略再走 64 行，然后每个世界挑两行放到显微镜下：**最大的失望**（TD 误差最低的那一行）
-# 和**最大的惊喜**（TD 误差最高的那一行）。为了让图中的字体都能显示，只从英文回答里挑。两个世界用同一个函数，
-# 画同样的四行数。
+# 和**最大的惊喜**（TD 误差最高的那一行）。为了让图中的字体都能显示，只从英文回答里挑。
+#
+# 怎么知道评论家说得对不对？试一试就知道：从图中的每个状态出发，接着玩 64 次，把得到的回报取平均。杆子可以放回那四个数，
+# 回答可以从已经写下的那几个词接着写。这就是**真实价值**（true value），由它又得到所做动作的**真实优势**（见 `rl_core/true_values.py`）。
+# 训练时这样做太贵了，评论家就是对它的便宜猜测。两个世界用同一个函数，画同样的六行数。
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -455,38 +464,47 @@ for name, one in watched.items():
     most = errors.where(fits.unsqueeze(1), -torch.inf).argmax().item()
     for kind, cell in (("lowest", least), ("highest", most)):
         row, step = divmod(cell, one.mask.shape[1])
-        words = worlds[name].words(one, row)
-        chosen[kind].append(credit_of(one, row, words, gamma=config.gamma, lam=LAMBDA, around=step))
+        words, question = worlds[name].words(one, row), worlds[name].question(one, row)
+        env, where = worlds[name].examples(64, seed=2), states_shown(one, row, step)
+        truth = true_values(env, critics[name], one, generator, rewards=Rewards(config.gamma), where=where)
+        options = {"gamma": config.gamma, "lam": LAMBDA, "around": step, "truth": truth, "question": question}
+        chosen[kind].append(credit_of(one, row, words, **options))
 
 titles = [world.title for world in worlds.values()]
 show(microscope(chosen["lowest"], titles), "The most disappointing moment of each world, with its credit step by step.")
 
 # %% [markdown] lang="en"
-# **How to read it.** Columns are steps, those around the moment in question; green is above 0, red below, each line on
-# its own scale. On top stands what was done: a push (◀ or ▶) with the lean of the pole in degrees that it answered, or
-# a token.
+# **How to read it.** Columns are steps, those around the moment in question; green is above 0, red below. Within a world a
+# colour means the same number in both lines of values, and in the three lines below them. On top stands what was done: a
+# push (◀ or ▶) with the lean of the pole in degrees that it answered, or a token.
 #
 # - *Reward*: 1 in each of the pole's columns; none in the answer's, but for its score in the last one, EOS.
-# - *Value*: what the critic expects from here on. Watch where the hope sinks.
-# - *TD error*: the change of hope, plus the pay. The deepest red is the moment of the disappointment.
-# - *Advantage*: the same news carried backwards. Steps before the bad moment share the blame, the nearer the more.
+# - *Value V*: what the critic expects from here on. Below it, *true V*: what comes on average. Where they differ, the critic
+#   is wrong.
+# - *TD error*: the change of the critic's hope, plus the pay. Where true V hardly moves, a deep red is the critic's own
+#   mistake, and no fault of the push or the word above it.
+# - *Advantage*: the same news carried backwards to the steps before, the nearer the more, mistakes included.
+# - *True A*: what the action was worth: the pay and true V after it, less true V before it. Grey numbers on white are
+#   too close to 0 for 64 games to tell their sign, and most are: single actions seldom matter.
 #
-# And mind who is speaking: this critic has watched for less than a minute. A jump of the value that no word and no push
-# explains is its own mistake.
+# And mind who is speaking: this critic has watched for less than a minute.
 #
 # The other extreme, the happiest surprise of each world:
 
 # %% [markdown] lang="zh"
-# **怎么看这张图。** 每列是一步（只显示那一刻前后的几步）；绿色大于 0，红色小于 0，每一行数各用各的色标。
-# 最上面是做了什么：
+# **怎么看这张图。** 每列是一步（只显示那一刻前后的几步）；绿色大于 0，红色小于 0。在同一个世界里，两行价值共用一个色标，
+# 它们下面的三行共用另一个：颜色相同，数就相同。最上面是做了什么：
 # 一推（◀ 或 ▶）以及推之前杆子倾斜的角度（度），或者一个词元。
 #
 # - **reward（奖励）**：杆子每一列都是 1；回答一路都没有，只在最后一步 EOS 得到它的分数。
-# - **value（价值）**：评论家预期今后还能得到多少。留意希望从哪一步开始下沉。
-# - **TD error（TD 误差）**：希望的变化，加上当步的奖励。最深的红色，就是令人失望的那一刻。
-# - **advantage（优势）**：同一个消息向前传递。坏事发生之前的几步都要分担责任，离得越近，分担越多。
+# - **value V（价值）**：评论家预期今后还能得到多少。下面一行 **true V** 是平均真正得到的。两者不同，就是评论家错了。
+# - **TD error（TD 误差）**：评论家希望的变化，加上当步的奖励。如果 true V 几乎没动，那里的深红就是评论家自己看走了眼，
+#   怪不得上面的那一推、那个词。
+# - **advantage（优势）**：同一个消息传给前面的几步，离得越近，分到越多，连同其中的错误。
+# - **true A（真实优势）**：动作真正值多少：奖励加上之后的 true V，减去之前的 true V。白底灰字的数离 0 太近，
+#   玩 64 次还分不出正负；大多数格子都是这样：单独一个动作很少举足轻重。
 #
-# 还要留意说话的是谁：这位评论家只旁观了不到一分钟。如果价值忽然一跳，却找不到哪个词、哪一推能解释，那就是它自己看走了眼。
+# 还要留意说话的是谁：这位评论家只旁观了不到一分钟。
 #
 # 再看另一个极端，两个世界里最大的惊喜：
 

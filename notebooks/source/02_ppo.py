@@ -62,7 +62,7 @@ from notebooks.figures import (
     BAD, COLOUR, GOOD, HELD_OUT, INK, PALE, SEED, compare, curve, excerpt, finish, functions_used, new_run, panels,
     progress, show, table,
 )  # fmt: skip
-from notebooks.figures.credit import credit_of, drawable, microscope
+from notebooks.figures.credit import credit_of, drawable, microscope, states_shown
 from rl_core.advantages import gae, kl_shaped_rewards
 from rl_core.algorithms.ppo import ppo
 from rl_core.evaluate import evaluate_actions
@@ -71,6 +71,7 @@ from rl_core.losses.policy_gradient import policy_gradient_loss
 from rl_core.losses.ppo import clipped_surrogate
 from rl_core.masked import masked_mean
 from rl_core.rollout import rollout
+from rl_core.true_values import Rewards, true_values
 from rl_core.types import Episodes
 
 torch.set_num_threads(1)
@@ -345,11 +346,15 @@ for name, run in fresh.items():
     fits = torch.tensor([drawable(run.world.words(one, row)) for row in range(len(one))])  # the figure's font has them
     row = one.rewards.sum(dim=1).where(fits, torch.inf).argmin().item()
     words = run.world.words(one, row)
+    env, where = run.world.examples(64, seed=HELD_OUT), states_shown(one, row)
+    truth = true_values(env, network, one, generator, rewards=Rewards(update.gamma), where=where)
+    options = {"gamma": update.gamma, "truth": truth, "question": run.world.question(one, row)}
     lines = {}
     for lam in (0, 0.9, 1):
-        credit = credit_of(one, row, words, gamma=update.gamma, lam=lam)
+        credit = credit_of(one, row, words, lam=lam, **options)
         lines[f"A, λ = {lam}"] = credit.lines["advantage A"]
-    credits.append(replace(credit, lines={"value V": credit.lines["value V"]} | lines))
+    values = {name: credit.lines[name] for name in ("value V", "true V")}
+    credits.append(replace(credit, lines=values | lines | {"true A": credit.lines["true A"]}))
     print(
         f"{name:<10} critic explains {metrics['explained_variance']:.0%} of the returns   settings: λ = {update.lam:g}"
     )
@@ -360,10 +365,11 @@ show(
 )
 
 # %% [markdown] lang="en"
-# Each column is a step, with what was done on top; each line has a colour scale of its own, red below 0 and green above.
+# Each column is a step, with what was done on top; red is below 0 and green above, with one colour scale for both lines of values
+# and one for all lines of advantages. The true values are means of 64 games played on from each state, as in lesson 1.
 #
 # - **λ = 0** shows single surprises: the value's own ups and downs, with the reward added. The deepest red stands where
-#   the outlook changed.
+#   the *critic's* outlook changed; whether the outlook itself did, true V and true A tell.
 # - **λ = 0.9** spreads each surprise over the steps before it, the nearer the more. For a pole this is the right idea,
 #   since a fall is seldom the fault of the last push alone.
 # - **λ = 1** asks only how it ended, compared with what was expected at the time.
@@ -380,9 +386,11 @@ show(
 # or truncated). How did the rows of one rollout end?
 
 # %% [markdown] lang="zh"
-# 每一列是一步，最上面写着做了什么；每一行数各用各的色标，红色小于 0，绿色大于 0。
+# 每一列是一步，最上面写着做了什么；红色小于 0，绿色大于 0，两行价值共用一个色标，各行优势共用另一个。
+# 真实价值（true V）和第一课一样，是从每个状态接着玩 64 次的平均。
 #
-# - **λ = 0** 显示一个个单独的意外：价值自己的起落，再加上当步的奖励。最深的红色，就在前景发生变化的地方。
+# - **λ = 0** 显示一个个单独的意外：价值自己的起落，再加上当步的奖励。最深的红色，就在**评论家眼中**前景发生变化的地方；
+#   前景是不是真的变了，要看 true V 和 true A。
 # - **λ = 0.9** 把每个意外分摊到它之前的几步上，离得越近，摊得越多。对杆子来说这很合理：倒下很少只怪最后那一推。
 # - **λ = 1** 只问最后结果如何，同当时的预期相比。
 #

@@ -39,6 +39,7 @@
 # 在一个 CPU 核上，全部运行一遍大约六分钟。
 
 # %%
+from copy import deepcopy
 from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,13 +57,14 @@ from lessons.worlds.measure import kl_per_episode
 from notebooks.figures import (
     COLOUR, GOOD, HELD_OUT, INK, SEED, compare, excerpt, finish, functions_used, new_run, panels, show, table, watch,
 )  # fmt: skip
-from notebooks.figures.credit import credit_of, drawable, microscope
+from notebooks.figures.credit import credit_of, drawable, microscope, states_shown
 from notebooks.figures.rlhf import three_steps
 from rl_core.advantages import kl_shaped_rewards
 from rl_core.algorithms.reward_model import episode_scores, typical_reward
 from rl_core.losses.reward_model import bradley_terry_loss
 from rl_core.losses.sft import sft_loss
 from rl_core.rollout import relabel, rollout
+from rl_core.true_values import Rewards, true_values
 from rl_core.types import Episodes, Pairs, Prompt
 
 torch.set_num_threads(1)
@@ -492,7 +494,7 @@ for name, run in runs.items():
             seen[name].append((run.iteration, *seen_twice(run)))
         if run.iteration == MIDDLE[name]:
             env, generator = run.world.examples(64, seed=HELD_OUT), torch.Generator().manual_seed(SEED)
-            caught[name] = relabel(rollout(env, run.network, generator), run.scorer)
+            caught[name] = relabel(rollout(env, run.network, generator), run.scorer), deepcopy(run.network)
         looked += process_time() - paused
     spent["ppo", name] = process_time() - began - looked
     evaluations[name]["PPO"] = run.evaluate(seed=HELD_OUT, quick=True)
@@ -642,22 +644,31 @@ for word in ("falls", "stays"):
 # ## The credit microscope
 #
 # How does a learnt reward become a lesson for single steps? Here are two rows from early in the training, one of each world: those that the
-# reward model liked least. Columns are steps (the last ones of the row), on top what was done. Each line has its own colour scale: green above 0, red below.
+# reward model liked least. Columns are steps (the last ones of the row), on top what was done. Green is above 0, red below, with one colour scale for both lines of values and one for the three
+# below them. *True V* is the mean of 64 episodes played on from that state, paid by the same reward model, less the price of the KL.
 
 # %% [markdown] lang="zh"
 # ## 功过显微镜
 #
 # 学来的奖励，怎样变成对每一步的评语？下面是训练早期的两行，每个世界一行，都是奖励模型最不喜欢的。每列是一步（取这一行的最后几步），
-# 最上面写着做了什么。每一行数各用各的色标：绿色大于 0，红色小于 0。
+# 最上面写着做了什么。绿色大于 0，红色小于 0；两行价值共用一个色标，它们下面的三行共用另一个。
+# **true V** 是从那个状态接着玩 64 次的平均，由同一个奖励模型付钱，再减去 KL 的代价。
 
 # %%
 credits = []
-for name, one in caught.items():
+for name, (one, network) in caught.items():
     words = [worlds[name].words(one, row) for row in range(len(one))]
     fits = torch.tensor([drawable(said) for said in words])  # the figure's font has them
     row = one.rewards.sum(dim=1).where(fits, torch.inf).argmin().item()
-    update = runs[name].config.update
-    credits.append(credit_of(one, row, words[row], gamma=update.gamma, lam=update.lam))
+    run, update = runs[name], runs[name].config.update
+    env, rewards = (
+        worlds[name].examples(64, seed=HELD_OUT),
+        Rewards(update.gamma, run.scorer, run.reference, update.beta),
+    )
+    generator = torch.Generator().manual_seed(SEED)
+    truth = true_values(env, network, one, generator, rewards=rewards, where=states_shown(one, row))
+    options = {"gamma": update.gamma, "lam": update.lam, "truth": truth, "question": worlds[name].question(one, row)}
+    credits.append(credit_of(one, row, words[row], **options))
     print(f"{name:<10} learnt score {one.rewards[row].sum():6.2f}   mean of 64 {one.rewards.sum(dim=1).mean():6.2f}")
 show(
     microscope(credits, [world.title for world in worlds.values()]), "The least liked row of each world, step by step."
@@ -666,8 +677,10 @@ show(
 # %% [markdown] lang="en"
 # - **Reward.** The pole is paid about 1 for each step by its learnt reward, down to the last one before the fall: the fall itself costs nothing, it
 #   only ends the payments. The answer is paid once, at its end token (EOS), after being read as a whole.
-# - **Value** is the critic's forecast of what this model, and not the world, will still pay.
-# - **Advantage** is what PPO makes likelier or less likely: the disappointment, handed back to the steps that led there.
+# - **Value V** is the critic's forecast of what this model, and not the world, will still pay; **true V** is what it does pay on
+#   average. Where the forecast is the same in every column and the truth is not, the critic has not yet learned to tell the states apart.
+# - **Advantage** is what PPO makes likelier or less likely: what came, less the critic's forecast, handed back to the steps before.
+#   **True A** is what each step deserved. The difference is the critic's mistakes and plain chance, and only many rows average them out.
 #
 # ## The same functions
 #
@@ -676,8 +689,10 @@ show(
 # %% [markdown] lang="zh"
 # - **reward（奖励）**：学来的奖励给杆子的每一步都是 1 左右，直到倒下前的最后一步。倒下本身并不扣分，只是从此不再付钱。
 #   回答只在结束词元（EOS）处得到一次，那时整个回答已经读完。
-# - **value（价值）**：评论家预测的是这个**模型**（而不是世界）今后还会付多少。
-# - **advantage（优势）**：PPO 据此让动作更可能或更少见，也就是把失望分摊给通向它的那几步。
+# - **value V（价值）**：评论家预测的是这个**模型**（而不是世界）今后还会付多少；**true V** 是平均真正付的。如果预测在每一列都一样，
+#   而真实价值不一样，那就是评论家还没有学会区分这些状态。
+# - **advantage（优势）**：PPO 据此让动作更可能或更少见，也就是把实际所得减去评论家的预测，分给之前的各步。**true A** 才是每一步应得的。
+#   两者的差别，是评论家的错误，再加上运气；只有很多行放在一起，才能平均掉。
 #
 # ## 同样的函数
 #

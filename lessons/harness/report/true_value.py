@@ -16,8 +16,8 @@ from rl_core.interfaces import Env
 from rl_core.true_values import Rewards, TrueValues, some_steps, true_values
 from rl_core.types import Batch, Rollout
 
-TOLD, LAST = 3, 8  # rows of which the last steps are all looked at, and how many of them
-SPREAD = 3  # states of every row, evenly chosen
+TOLD, LAST = 2, 8  # rows of which the last steps are all looked at, and how many of them
+SPREAD = 2  # states of every row: its first, and its last
 HEAD = ("critic's V", "true V", "true advantage")
 Beside = tuple[str, str, str]
 
@@ -91,8 +91,8 @@ def draw_dots(axes: Axes, said: Tensor, true: Tensor, errors: Tensor, colour: st
     axes.plot([low, high], [low, high], color=EDGE, lw=1.2, zorder=1)
     axes.errorbar(true, said, xerr=errors, fmt="o", ms=4, color=colour, ecolor=colour, elinewidth=0.8, alpha=0.6)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axes.set_xlabel(f"true value, by playing on\n{verdict(said, true)}", color=INK, fontsize=9)
-    axes.set_ylabel("value by the critic", color=INK, fontsize=9)
+    axes.set_xlabel(f"true value, by playing on\n{verdict(said, true)}", color=INK, fontsize=8)
+    axes.set_ylabel("value by the critic", color=INK, fontsize=8)
     axes.grid(color=PALE, lw=0.8)
     axes.tick_params(colors=INK, labelsize=8, length=0)
     for side in axes.spines.values():
@@ -102,7 +102,7 @@ def draw_dots(axes: Axes, said: Tensor, true: Tensor, errors: Tensor, colour: st
 def verdict(said: Tensor, true: Tensor) -> str:
     """Return in a few words how far the critic is from the truth, in units of reward."""
     apart = (said - true).double()
-    words = f"{len(said)} states: too high by {signed(apart.mean().item())} on average, off by {apart.abs().mean():.2f}"
+    words = f"critic − truth: mean {signed(apart.mean().item())}, mean size {apart.abs().mean():.2f}"
     if said.std() > 0 and true.std() > 0:
         both: Any = torch.stack([said.double(), true.double()])
         words += f", correlation {signed(torch.corrcoef(both)[0, 1].item())}"
