@@ -100,3 +100,17 @@ def test_every_live_step_is_learnt_from_once_a_pass(world, device):
     rows = int(played.mask.sum()) if network.memoryless else len(played)
     assert len(seen) == 12 and sum(shape[0] for shape in seen) == 3 * rows
     assert metrics["steps"] == played.mask.sum()
+
+
+@each_world
+def test_old_and_new_are_computed_on_rows_that_lie_alike_in_memory(world, device):
+    network, reference, played = play(world, device, torch.float32, rows=6)
+    forward, places = network.forward, {True: [], False: []}
+
+    def note(prompt, obs):
+        places[torch.is_grad_enabled()].append((obs.shape, obs.stride(), obs.storage_offset(), obs.data_ptr() % 64))
+        return forward(prompt, obs)
+
+    network.forward = note
+    ppo(network, reference, descend(network), played, replace(PLAIN, epochs=1, micro_rows=3), seeded(0, device))
+    assert len(places[True]) > 1 and places[True] == places[False]

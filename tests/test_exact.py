@@ -14,7 +14,6 @@ from rl_core.losses.policy_gradient import policy_gradient_loss
 from rl_core.losses.reward_model import bradley_terry_loss
 from tests import toy_mdp
 
-torch.set_num_threads(1)
 unscaled = partial(group_advantages, scale=False)
 
 

@@ -51,13 +51,14 @@ def optimizer_step(
 
     The rows are taken `micro_rows` at a time (None: all at once), and each part's loss, a mean over `weight_of(part)`
     things, is weighted by its share of the `whole` (None: of the minibatch). A mean of means would weight a token of a
-    short answer more than one of a long answer.
+    short answer more than one of a long answer. Parts are gathered as `evaluate_in` gathers them: a matrix product of
+    the same numbers may differ in its last bit with where they lie in memory, and the first ratio is to be exactly 1.
     """
     optimizer.zero_grad()
     total = weight_of(minibatch) if whole is None else whole
     metrics: Metrics = {}
     for index in torch.arange(len(minibatch)).split(micro_rows or len(minibatch)):
-        part = minibatch.rows(slice(int(index[0]), int(index[-1]) + 1))
+        part = minibatch.rows(index)
         weight = weight_of(part)
         if not weight:
             continue
