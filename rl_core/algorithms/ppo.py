@@ -9,7 +9,7 @@ from torch import Tensor
 from rl_core.advantages import gae, kl_shaped_rewards, normalize
 from rl_core.algorithms.checks import check_reference, diagnose, first_ratio, live_rows_of
 from rl_core.algorithms.step import live_cells, mean_metrics, optimizer_step
-from rl_core.errors import check_at_least, check_between, check_count, check_positive
+from rl_core.config import Config, Count, NonNegative, Positive, Share
 from rl_core.evaluate import evaluate, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.ppo import ppo_loss
@@ -19,47 +19,35 @@ from rl_core.types import Batch, Episodes, Metrics, Rollout
 
 
 @dataclass(frozen=True)
-class PPOConfig:
+class PPOConfig(Config):
     """What one update of PPO reads."""
 
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount per step, in [0, 1]."""
-    lam: float = 0.95
+    lam: Share = 0.95
     """λ of the advantage estimate, in [0, 1]."""
-    beta: float = 0.0
+    beta: NonNegative = 0.0
     """Reward lost per nat of KL to the reference, >= 0."""
-    clip: float | None = 0.2
+    clip: Positive | None = 0.2
     """How far a ratio may pay, > 0; None: no clip."""
-    value_clip: float | None = None
+    value_clip: Positive | None = None
     """How far a value may move, in units of the return, > 0; None: no clip."""
-    value_weight: float = 0.5
+    value_weight: NonNegative = 0.5
     """Weight of the critic's loss, >= 0."""
-    entropy_weight: float = 0.0
+    entropy_weight: NonNegative = 0.0
     """Weight of the entropy bonus, >= 0."""
-    epochs: int = 4
+    epochs: Count = 4
     """Passes over the rollout, >= 1."""
-    minibatches: int = 4
+    minibatches: Count = 4
     """Parts into which a pass is dealt, >= 1."""
-    micro_rows: int | None = None
+    micro_rows: Count | None = None
     """Rows in a forward pass; None: the whole minibatch. Changes memory, not the result."""
-    max_grad_norm: float | None = 0.5
+    max_grad_norm: Positive | None = 0.5
     """Largest norm of the gradient, > 0; None: no limit."""
-    max_sampler_gap: float | None = 1e-4
+    max_sampler_gap: Positive | None = 1e-4
     """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for name in ("gamma", "lam"):
-            check_between(name, getattr(self, name), 0, 1)
-        for name in ("beta", "value_weight", "entropy_weight"):
-            check_at_least(name, getattr(self, name), 0)
-        for name in ("epochs", "minibatches"):
-            check_count(name, getattr(self, name), 1)
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 1)
-        for name in ("clip", "value_clip", "max_grad_norm", "max_sampler_gap"):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
+    max_first_ratio_gap: Positive | None = 1e-4
+    """Largest |ratio - 1| before anything is learned, > 0; None: no guard."""
 
 
 def ppo(
