@@ -11,7 +11,7 @@ from rl_core.losses.ppo import ppo_loss
 from rl_core.losses.sft import sft_loss
 from rl_core.minibatches import shuffled
 from rl_core.rollout import rollout
-from tests.updates import descend, weights
+from tests.updates import descend, fitting, weights
 from tests.worlds import CARTPOLE, LANGUAGE, WORLDS, seeded
 
 each_world = pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
@@ -30,7 +30,7 @@ def play(world, device, dtype=torch.float64, **options):
 @pytest.mark.parametrize("micro_rows", [None, 1, 3])
 def test_the_first_ratio_is_exactly_one(world, micro_rows, device):
     network, reference, played = play(world, device, torch.float32, rows=6)
-    config = PPOConfig(epochs=2, minibatches=3, micro_rows=micro_rows)
+    config = fitting(PPOConfig(epochs=2, minibatches=3, micro_rows=micro_rows), network)
     for _ in range(2):
         metrics = ppo(network, reference, descend(network), played, config, seeded(0, device))
         assert metrics["first_ratio"] == 1.0
@@ -78,9 +78,10 @@ def test_cutting_rows_into_steps_keeps_every_loss(world, device):
 @each_world
 def test_without_a_reference_there_is_no_kl(world, device):
     network, reference, played = play(world, device)
-    assert ppo(network, reference, descend(network), played, PLAIN, seeded(0, device))["kl"] != 0
+    config = fitting(PLAIN, network)
+    assert ppo(network, reference, descend(network), played, config, seeded(0, device))["kl"] != 0
     played = rollout(world.env(device=device), network, seeded(3, device))
-    assert ppo(network, None, descend(network), played, PLAIN, seeded(0, device))["kl"] == 0
+    assert ppo(network, None, descend(network), played, config, seeded(0, device))["kl"] == 0
 
 
 @pytest.mark.parametrize("world", [CARTPOLE, LANGUAGE], ids=["cartpole", "language"])
@@ -112,5 +113,6 @@ def test_old_and_new_are_computed_on_rows_that_lie_alike_in_memory(world, device
         return forward(prompt, obs)
 
     network.forward = note
-    ppo(network, reference, descend(network), played, replace(PLAIN, epochs=1, micro_rows=3), seeded(0, device))
+    config = replace(fitting(PLAIN, network), epochs=1, micro_rows=3)
+    ppo(network, reference, descend(network), played, config, seeded(0, device))
     assert len(places[True]) > 1 and places[True] == places[False]

@@ -14,7 +14,7 @@ from rl_core.evaluate import evaluate, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.grpo import AVERAGES, grpo_loss
 from rl_core.masked import keep
-from rl_core.minibatches import shuffled
+from rl_core.minibatches import parts_of, shuffled
 from rl_core.types import Batch, Metrics, Rollout
 
 PLACES = ("loss", "reward")
@@ -72,8 +72,9 @@ def grpo(
     check_reference(network, reference)
     check_groups(rollout, config.group_size)
     live = live_rows_of(rollout)
+    minibatches = parts_of(int(live.sum()), config.minibatches, rows=len(rollout))
     rollout = rollout.rows(live)
-    deal = shuffled(len(rollout), config.minibatches, generator)
+    deal = shuffled(len(rollout), minibatches, generator)
     parts = [part for index in deal for part in index.split(config.micro_rows or len(index))]
     episodes = rollout.episodes()
     logprobs = evaluate_in(parts, network, episodes).logprobs
@@ -102,8 +103,9 @@ def grpo(
     for _ in range(config.epochs):
         for index in deal:
             steps.append(_descend(network, optimizer, batch.rows(index), config, beta=in_loss))
-        deal = shuffled(len(batch), config.minibatches, generator)
-    return mean_metrics(steps) | found | {"first_ratio": first_ratio(steps[0])}
+        deal = shuffled(len(batch), minibatches, generator)
+    ratio = first_ratio(steps[0], max_first_ratio_gap=config.max_first_ratio_gap)
+    return mean_metrics(steps) | found | {"first_ratio": ratio}
 
 
 def _descend(

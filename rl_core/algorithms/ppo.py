@@ -10,11 +10,12 @@ from rl_core.advantages import gae, kl_shaped_rewards, normalize
 from rl_core.algorithms.checks import check_reference, diagnose, first_ratio, live_rows_of
 from rl_core.algorithms.step import live_cells, mean_metrics, optimizer_step
 from rl_core.config import Config, Count, NonNegative, Positive, Share
+from rl_core.errors import InvalidArgument
 from rl_core.evaluate import evaluate, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.ppo import ppo_loss
-from rl_core.masked import keep, masked_mean
-from rl_core.minibatches import shuffled
+from rl_core.masked import keep, masked_mean, rounding_noise
+from rl_core.minibatches import parts_of, shuffled
 from rl_core.types import Batch, Episodes, Metrics, Rollout
 
 
@@ -65,9 +66,11 @@ def ppo(
     first, so the first ratio is exactly 1.
     """
     check_reference(network, reference)
+    count = len(rollout)
     rollout = rollout.rows(live_rows_of(rollout))
     rows = rollout.episodes().cut() if network.memoryless else rollout.episodes()
-    deal = shuffled(len(rows), config.minibatches, generator)
+    minibatches = parts_of(len(rows), config.minibatches, rows=None if network.memoryless else count)
+    deal = shuffled(len(rows), minibatches, generator)
 
     batch = played_batch(network, reference, rollout, rows, deal, config)
     found = diagnose(rollout, batch.logprobs, batch.ref_logprobs, max_sampler_gap=config.max_sampler_gap)
@@ -79,8 +82,9 @@ def ppo(
         for index in deal:
             minibatch = learnt.rows(index)
             steps.append(_descend(network, optimizer, minibatch, config))
-        deal = shuffled(len(rows), config.minibatches, generator)
-    return mean_metrics(steps) | found | {"first_ratio": first_ratio(steps[0])}
+        deal = shuffled(len(rows), minibatches, generator)
+    ratio = first_ratio(steps[0], max_first_ratio_gap=config.max_first_ratio_gap)
+    return mean_metrics(steps) | found | {"first_ratio": ratio}
 
 
 def played_batch(
@@ -124,6 +128,11 @@ def _descend(network: Network, optimizer: torch.optim.Optimizer, minibatch: Batc
 
     def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
         now = evaluate(network, part)
+        if config.value_weight and not now.values.requires_grad:
+            raise InvalidArgument(
+                f"value_weight={config.value_weight} and the network has no critic that learns; build it with one, or "
+                "pass value_weight=0, and every state is worth what it says now."
+            )
         return ppo_loss(
             now.logprobs,
             now.values,
@@ -150,8 +159,10 @@ def _descend(network: Network, optimizer: torch.optim.Optimizer, minibatch: Batc
 
 
 def explained_variance(batch: Batch) -> float:
-    """Return the share of the returns' variance that the old values explain; 0 where the returns do not vary."""
+    """Return the share of the returns' variance that the old values explain; 0 where they vary by rounding alone."""
     errors = keep(batch.returns - batch.values, batch.mask)
     spread = masked_mean((batch.returns - masked_mean(batch.returns, batch.mask)).square(), batch.mask)
     residual = masked_mean((errors - masked_mean(errors, batch.mask)).square(), batch.mask)
-    return (1 - residual / spread).item() if spread > 0 else 0.0
+    # A return is an advantage and a value added up again, so it is rounded as the larger of the two.
+    noise = torch.maximum(rounding_noise(batch.returns, batch.mask), rounding_noise(batch.values, batch.mask))
+    return (1 - residual / spread).item() if spread.sqrt() > noise else 0.0
