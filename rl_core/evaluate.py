@@ -20,9 +20,9 @@ def sample(logits: Tensor, generator: torch.Generator, *, greedy: bool = False) 
     """Return (actions [B] int64, their logprobs [B]) drawn from logits [B, A]; greedy takes the likeliest.
 
     Nothing is left out of the support (no top-k, no top-p), else the ratio of a surrogate loss would compare two
-    different distributions. The generator lives on the logits' device. A logit may be -inf, for an action that cannot be.
+    different distributions. The generator lives on the logits' device.
 
-    Raises InvalidArgument for logits that give no probabilities: NaN, inf, or -inf for every action.
+    Raises InvalidArgument for logits that give no probabilities: NaN, inf, or -inf for all of a row's actions.
     """
     logprobs = log_softmax(logits)
     if logprobs.isnan().any():

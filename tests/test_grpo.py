@@ -163,7 +163,7 @@ def test_only_rows_to_learn_from_are_dealt_into_minibatches(device):
     live = int(played.mask.any(dim=1).sum())
     _, metrics = updated(LANGUAGE, "grpo", played, device, group_size=4, minibatches=live)
     assert metrics["first_ratio"] == pytest.approx(1, abs=1e-12)
-    # Cuts are chance: a run is not ended by fewer rows to learn from than minibatches, as long as that many were played.
+    # Cuts are chance: fewer rows to learn from than minibatches must not end a run.
     fewer, _ = updated(LANGUAGE, "grpo", played, device, group_size=4, minibatches=live)
     assert torch.equal(updated(LANGUAGE, "grpo", played, device, group_size=4, minibatches=20)[0], fewer)
     with pytest.raises(InvalidArgument, match="minibatches=21 exceeds the 20 rows"):
