@@ -5,7 +5,7 @@ from torch import Tensor
 
 from rl_core.errors import InvalidArgument, check_at_least, check_between
 from rl_core.losses.kl import kl_k1
-from rl_core.masked import check_same_shape, masked_mean, select
+from rl_core.masked import check_same_shape, masked_mean, rounding_noise, select
 
 
 def gae(
@@ -55,9 +55,9 @@ def normalize(x: Tensor, mask: Tensor) -> Tensor:
     check_same_shape(mask, x=x)
     centred = select(x - masked_mean(x, mask), mask)
     deviation = masked_mean(centred.square(), mask).sqrt()
-    # Rounding leaves about eps of a constant's size; dividing by that would turn equal rewards into ±1.
-    noise = 10 * torch.finfo(x.dtype).eps * select(x, mask).abs().max()
-    return torch.where(deviation > noise, centred / deviation.clamp(min=torch.finfo(x.dtype).tiny), 0.0)
+    return torch.where(
+        deviation > rounding_noise(x, mask), centred / deviation.clamp(min=torch.finfo(x.dtype).tiny), 0.0
+    )
 
 
 def kl_shaped_rewards(rewards: Tensor, logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, *, beta: float) -> Tensor:
@@ -102,10 +102,8 @@ def group_advantages(
     centred = select(returns - mean, counts)
     variance = centred.square().sum(dim=1, keepdim=True) / (size - 1).clamp(min=1)
     deviation = variance.sqrt()
-    # Rounding leaves about eps of the returns' size; dividing by that would turn equal returns into ±1.
-    noise = 10 * torch.finfo(returns.dtype).eps * select(returns, counts).abs().amax(dim=1, keepdim=True)
     divisor = deviation.clamp(min=torch.finfo(returns.dtype).tiny) if scale else torch.ones_like(deviation)
-    return torch.where(deviation > noise, centred / divisor, 0.0).flatten()
+    return torch.where(deviation > rounding_noise(returns, counts, dim=1), centred / divisor, 0.0).flatten()
 
 
 def leave_one_out_advantages(episode_returns: Tensor, group_size: int, *, counts: Tensor | None = None) -> Tensor:

@@ -30,7 +30,10 @@ def live_rows_of(rollout: Rollout) -> Tensor:
     """Return which rows have a step to learn from, [B] bool; InvalidArgument when none has."""
     live = rollout.mask.any(dim=1)
     if not live.any():
-        raise InvalidArgument("rollout has no live step; play at least one that is not discarded.")
+        raise InvalidArgument(
+            f"rollout has no live step in its {len(rollout)} rows, whether cut short and discarded or empty; play more "
+            "rows, or let them have more steps to end in."
+        )
     return live
 
 
@@ -86,12 +89,13 @@ def diagnose(rollout: Rollout, logprobs: Tensor, ref_logprobs: Tensor, *, max_sa
     }
 
 
-def first_ratio(step: Metrics) -> float:
-    """Return 1 + the first minibatch's largest |ratio - 1|; an error unless that is 1."""
-    if step["ratio_gap"] > 1e-4:
+def first_ratio(step: Metrics, *, max_first_ratio_gap: float | None) -> float:
+    """Return 1 + the first minibatch's largest |ratio - 1|; raise InvalidState where that is not 1."""
+    if max_first_ratio_gap is not None and not step["ratio_gap"] <= max_first_ratio_gap:
         raise InvalidState(
-            f"first_ratio={1 + step['ratio_gap']} is not 1: the network answers otherwise with gradient than without; "
-            "look for dropout, batch statistics, or an autocast around one of the two."
+            f"first_ratio={1 + step['ratio_gap']} is not 1 within max_first_ratio_gap={max_first_ratio_gap:.0e}: the "
+            "network answers otherwise with gradient than without; look for dropout, batch statistics, or an autocast "
+            "around one of the two, or pass a larger limit where kernels differ so much."
         )
     return 1 + step["ratio_gap"]
 

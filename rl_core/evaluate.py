@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rl_core.errors import InvalidArgument
 from rl_core.interfaces import Network
 from rl_core.masked import select
 from rl_core.types import Episodes, Evaluation
@@ -20,8 +21,16 @@ def sample(logits: Tensor, generator: torch.Generator, *, greedy: bool = False) 
 
     Nothing is left out of the support (no top-k, no top-p), else the ratio of a surrogate loss would compare two
     different distributions. The generator lives on the logits' device.
+
+    Raises InvalidArgument for logits that give no probabilities: NaN, inf, or -inf for all of a row's actions.
     """
     logprobs = log_softmax(logits)
+    if logprobs.isnan().any():
+        row = int(logprobs.isnan().any(dim=-1).nonzero()[0])
+        raise InvalidArgument(
+            f"logits of row {row} are not finite, from {logits[row].min().item()} to {logits[row].max().item()}; lower "
+            "the learning rate, or load a network whose weights are numbers."
+        )
     if greedy:
         actions = logprobs.argmax(dim=-1)
     else:

@@ -28,6 +28,15 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     return masked_sum(x, mask) / mask.sum()
 
 
+def rounding_noise(x: Tensor, mask: Tensor, dim: int | None = None) -> Tensor:
+    """Return the deviation that rounding alone may leave in cells of x that are equal, of all or along an axis (kept).
+
+    Rounding leaves about eps of a constant's size; dividing by that would turn equal numbers into ±1.
+    """
+    sizes = select(x, mask).abs()
+    return 10 * torch.finfo(x.dtype).eps * (sizes.max() if dim is None else sizes.amax(dim=dim, keepdim=True))
+
+
 def check_same_shape(mask: Tensor, **tensors: Tensor) -> None:
     """Nothing; InvalidArgument when a tensor has another shape than the mask."""
     check_alike(**tensors, mask=mask)

@@ -15,6 +15,17 @@ def shuffled(count: int, parts: int, generator: torch.Generator) -> list[Tensor]
     return list(order.tensor_split(parts))
 
 
+def parts_of(live: int, parts: int, *, rows: int | None) -> int:
+    """Return into how many minibatches the `live` ones are dealt: `parts`, or as many as there are.
+
+    How many of the `rows` of a rollout are cut off and discarded is chance, as is the number of its steps (`rows`
+    None), and must not end a run. Raises InvalidArgument when `parts` are too many even if every row counted.
+    """
+    if rows is not None and parts > rows:
+        raise InvalidArgument(f"minibatches={parts} exceeds the {rows} rows there are; pass {rows} or fewer.")
+    return min(parts, live)
+
+
 def grouped_by_length(lengths: Tensor, size: int, generator: torch.Generator) -> list[Tensor]:
     """Return a random deal into minibatches of `size` rows (the last may be smaller), rows of like length together.
 

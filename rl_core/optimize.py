@@ -51,13 +51,17 @@ def optimizer_step(
 
     The rows are taken `micro_rows` at a time (None: all at once), and each part's loss, a mean over `weight_of(part)`
     things, is weighted by its share of the `whole` (None: of the minibatch). A mean of means would weight a token of a
-    short answer more than one of a long answer.
+    short answer more than one of a long answer. Parts are gathered as `evaluate_in` gathers them: a matrix product of
+    the same numbers may differ in its last bit with where they lie in memory, and the first ratio is to be exactly 1.
+
+    Raises InvalidArgument, with every weight as it was, when nothing learns, when the optimizer is that of another
+    network, and when the loss or its gradient is not finite.
     """
     optimizer.zero_grad()
     total = weight_of(minibatch) if whole is None else whole
     metrics: Metrics = {}
     for index in torch.arange(len(minibatch)).split(micro_rows or len(minibatch)):
-        part = minibatch.rows(slice(int(index[0]), int(index[-1]) + 1))
+        part = minibatch.rows(index)
         weight = weight_of(part)
         if not weight:
             continue
@@ -66,16 +70,29 @@ def optimizer_step(
             raise InvalidArgument(
                 f"loss={loss.item()}; lower the learning rate, or look for NaN in rewards and values."
             )
+        if not loss.requires_grad:
+            raise InvalidArgument(
+                "network has no weight that learns; pass one that is not frozen, or set requires_grad of some weights."
+            )
         share = weight / total
         (share * loss).backward()
         for name, value in found.items():
             known = metrics.get(name, 0.0)
             metrics[name] = max(known, value) if name in LARGEST else known + share * value
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if all(parameter.grad is None for parameter in parameters):
+        raise InvalidArgument(
+            "optimizer holds no weight that the loss depends on; build it from the parameters of the network you pass."
+        )
     limit = float("inf") if max_grad_norm is None else max_grad_norm
-    metrics["grad_norm"] = torch.nn.utils.clip_grad_norm_(parameters, limit).item()
+    grad_norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+    if not grad_norm.isfinite():
+        raise InvalidArgument(
+            f"grad_norm={grad_norm.item()} of a finite loss, and no step was taken; lower the learning rate, or look "
+            "for a root or a logarithm at 0 in the network."
+        )
     optimizer.step()
-    return metrics
+    return metrics | {"grad_norm": grad_norm.item()}
 
 
 def mean_metrics(metrics: Iterable[Metrics]) -> Metrics:

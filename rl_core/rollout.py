@@ -53,14 +53,14 @@ def relabel(played: Rollout, scorer: Scorer, *, micro_rows: int | None = None) -
     judged = played.episodes().rows(live)
     size = micro_rows or max(1, len(judged))
     parts = [scorer.score(judged.rows(slice(row, row + size))) for row in range(0, len(judged), size)]
-    scores = torch.cat(parts) if parts else played.rewards[live]
+    scores = torch.cat(parts).to(played.rewards.dtype) if parts else played.rewards[live]
     if scores.shape != judged.mask.shape or not select(scores, judged.mask).isfinite().all():
         raise InvalidArgument(
             f"scorer gave rewards of shape {tuple(scores.shape)}, finite: {bool(scores.isfinite().all())}; "
             f"return one finite number per step, shape {tuple(judged.mask.shape)}."
         )
     rewards = torch.zeros_like(played.rewards)
-    rewards[live] = select(scores.to(rewards.dtype), judged.mask)
+    rewards[live] = select(scores, judged.mask)
     return replace(played, rewards=rewards)
 
 

@@ -77,7 +77,17 @@ def schedule_of(optimizer: torch.optim.Optimizer, config: Settings) -> torch.opt
     if config.schedule == "constant" or not config.learning_rate:
         return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     if config.schedule == "one_cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=config.passes_in_all + 1, pct_start=0.1, cycle_momentum=False
-        )
+        return one_cycle(optimizer, config.learning_rate, config.passes_in_all, climb=0.1)
     return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, config.passes_in_all)
+
+
+def one_cycle(
+    optimizer: torch.optim.Optimizer, highest: float, moves: int, *, climb: float
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    """Return a learning rate that climbs for a share of its moves and comes down as a cosine."""
+    total = moves + 1
+    if climb * total == 1:  # torch divides by the climb's width, climb * total - 1 moves; then begin at the top
+        climb *= 1 - 1e-6
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, highest, total_steps=total, pct_start=climb, cycle_momentum=False
+    )

@@ -1,7 +1,7 @@
 """The hyper-parameters of every lesson in each world: tables, so that no lesson need ask which world it is in."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from rl_core.algorithms.dpo import DPOConfig
 from rl_core.algorithms.grpo import GRPOConfig
@@ -9,7 +9,8 @@ from rl_core.algorithms.ppo import PPOConfig
 from rl_core.algorithms.reinforce import ReinforceConfig
 from rl_core.algorithms.reward_model import RewardModelConfig
 from rl_core.algorithms.sft import SFTConfig
-from rl_core.errors import InvalidArgument, check_at_least, check_between, check_choice, check_count, check_positive
+from rl_core.config import Config, Count, NonNegative, Positive, Share, one_of
+from rl_core.errors import InvalidArgument
 
 SCHEDULES = ("linear", "one_cycle", "constant")
 QUICK = 3  # iterations of a smoke run
@@ -18,8 +19,7 @@ ROUNDED = {"bfloat16": 1.0}
 
 
 def check_noise(noise: float, preferences: str | None) -> None:
-    """Nothing; InvalidArgument for a share outside [0, 1], and for noise in a learner's own pairs."""
-    check_between("noise", noise, 0, 1)
+    """Raise InvalidArgument for noise in a learner's own pairs."""
     if noise and preferences is not None:
         raise InvalidArgument(
             f"noise={noise} with preferences={preferences!r}: your own pairs are not swapped; pass 0."
@@ -27,29 +27,21 @@ def check_noise(noise: float, preferences: str | None) -> None:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Config):
     """What every run has, whatever it learns by."""
 
     start: str = "reference"
     """Where the policy starts: reference, base, scratch, or a run's folder, as runs/20260101-120000/language."""
-    iterations: int = 40
+    iterations: Count = 40
     """Turns of the lesson's loop, >= 1."""
-    learning_rate: float = 3e-4
+    learning_rate: NonNegative = 3e-4
     """Of Adam at its highest, >= 0."""
-    schedule: str = "linear"
+    schedule: Annotated[str, one_of(*SCHEDULES)] = "linear"
     """The rate's way: linear, down to 0; one_cycle, up for a tenth of the turns and down as a cosine; constant."""
-    adam_eps: float = 1e-8
+    adam_eps: Positive = 1e-8
     """Added to Adam's divisor, > 0; policy gradients usually take 1e-5."""
-    evaluate_every: int = 4096
+    evaluate_every: Count = 4096
     """Live steps between two looks at the truth while training, >= 1; their time is not counted."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for name in ("iterations", "evaluate_every"):
-            check_at_least(name, getattr(self, name), 1)
-        check_at_least("learning_rate", self.learning_rate, 0)
-        check_choice("schedule", self.schedule, SCHEDULES)
-        check_positive("adam_eps", self.adam_eps)
 
     def adjusted(self, *, start: str | None, quick: bool, dtype: str = "float32") -> Self:
         """Return the settings as the command line's options for all worlds want them."""
@@ -74,23 +66,18 @@ class Settings:
 class SFTSettings(Settings):
     """A whole run of SFT; a turn is one pass over fresh demonstrations."""
 
-    demonstrations: int = 200
+    demonstrations: Count = 200
     """Episodes shown in a turn, >= 1."""
     update: SFTConfig = field(default_factory=SFTConfig)
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        super().__post_init__()
-        check_count("demonstrations", self.demonstrations, 1)
 
 
 @dataclass(frozen=True)
 class RewardModelSettings(Settings):
     """A whole run of reward-model training; a turn is one pass over fresh pairs."""
 
-    starts: int = 400
+    starts: Count = 400
     """Starts in a turn, from each of which two episodes are played and compared; >= 1."""
-    noise: float = 0.0
+    noise: Share = 0.0
     """Share of training pairs judged the wrong way round, in [0, 1]."""
     kinds: tuple[str, ...] = ()
     """Kinds of judgments to learn from; none given: all that the world has."""
@@ -99,9 +86,8 @@ class RewardModelSettings(Settings):
     update: RewardModelConfig = field(default_factory=RewardModelConfig)
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Check every field, and that a learner's own pairs are not swapped."""
         super().__post_init__()
-        check_count("starts", self.starts, 1)
         check_noise(self.noise, self.preferences)
 
 
@@ -109,29 +95,25 @@ class RewardModelSettings(Settings):
 class DPOSettings(Settings):
     """A whole run of DPO; a turn is a round of fresh pairs."""
 
-    starts: int = 500
+    starts: Count = 500
     """Starts in a round, from each of which two episodes are played and compared; >= 1."""
-    passes: int = 1
+    passes: Count = 1
     """Passes over the pairs of a round, >= 1."""
-    writer: str = "policy"
+    writer: Annotated[str, one_of("policy", "reference")] = "policy"
     """Who plays the episodes that are compared: the policy as it is, or the reference (data as if from a file)."""
-    anchor: str = "start"
+    anchor: Annotated[str, one_of("start", "round")] = "start"
     """What the policy stays close to: where it started, or where it was at the start of the round."""
     kinds: tuple[str, ...] = ()
     """Kinds of judgments to learn from, of episodes from one start; none given: all that the world has."""
-    noise: float = 0.0
+    noise: Share = 0.0
     """Share of pairs judged the wrong way round, in [0, 1]."""
     preferences: str | None = None
     """A JSONL file of your own pairs, in place of the world's."""
     update: DPOConfig = field(default_factory=DPOConfig)
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Check every field, and that a learner's own pairs are not swapped."""
         super().__post_init__()
-        for name in ("starts", "passes"):
-            check_count(name, getattr(self, name), 1)
-        check_choice("writer", self.writer, ["policy", "reference"])
-        check_choice("anchor", self.anchor, ["start", "round"])
         check_noise(self.noise, self.preferences)
 
     @property
@@ -144,19 +126,13 @@ class DPOSettings(Settings):
 class PlaySettings(Settings):
     """What every run has that learns from its own episodes; a turn is a rollout with an update."""
 
-    adam_eps: float = 1e-5
-    rows: int = 64
+    adam_eps: Positive = 1e-5
+    rows: Count = 64
     """Rows in a rollout, >= 1."""
-    steps: int = 64
+    steps: Count = 64
     """Most steps in a row, >= 1: of a drive, or of the piece of it that is watched; the token budget of an answer."""
     scorer: str | None = None
     """A saved reward model's folder, whose rewards take the place of the world's own."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        super().__post_init__()
-        for name in ("rows", "steps"):
-            check_count(name, getattr(self, name), 1)
 
 
 @dataclass(frozen=True)
@@ -184,20 +160,15 @@ class ReinforceSettings(PlaySettings):
 class BestOfNSettings(Settings):
     """Choosing without learning."""
 
-    iterations: int = 1
-    n: int = 8
+    iterations: Count = 1
+    n: Count = 8
     """Episodes from each start, of which the best is taken, >= 1."""
     scorer: str | None = None
     """A saved reward model's folder, which chooses; without one the world's own reward does."""
 
-    def __post_init__(self) -> None:
-        """Check every field."""
-        super().__post_init__()
-        check_count("n", self.n, 1)
-
 
 @dataclass(frozen=True)
-class RLHFSettings:
+class RLHFSettings(Config):
     """The three steps of RLHF; each step's start is where the one before ended."""
 
     sft: SFTSettings = field(default_factory=SFTSettings)

@@ -1,12 +1,15 @@
 """Direct preference optimisation: one pass over pairs, as a classification of which one was preferred."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from rl_core.checks import check_pairs, check_reference, check_starts
-from rl_core.errors import InvalidArgument, check_choice, check_count, check_positive
+from rl_core.config import Config, Count, Positive, Several, one_of
+from rl_core.errors import InvalidArgument, check_below, check_count
 from rl_core.evaluate import evaluate_actions
 from rl_core.interfaces import Network
 from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
@@ -19,35 +22,27 @@ LOSSES = ("dpo", "ipo")
 
 
 @dataclass(frozen=True)
-class DPOConfig:
+class DPOConfig(Config):
     """What one pass of DPO reads."""
 
-    beta: float = 0.1
+    beta: Positive = 0.1
     """Reward per nat, > 0: the larger, the closer to the reference."""
-    loss: str = "dpo"
+    loss: Annotated[str, one_of(*LOSSES)] = "dpo"
     """dpo, or ipo, whose margin has a target."""
-    label_smoothing: float = 0.0
+    label_smoothing: Annotated[float, partial(check_below, low=0, high=0.5)] = 0.0
     """Share of labels believed to be flipped, in [0, 0.5); for dpo alone."""
-    minibatch_rows: int = 32
+    minibatch_rows: Count = 32
     """Pairs in a step, >= 1."""
-    micro_rows: int | None = None
+    micro_rows: Several | None = None
     """Rows in memory at once, >= 2, for a pair has two; None: the whole minibatch. Changes memory, not the result."""
-    max_grad_norm: float | None = 1.0
+    max_grad_norm: Positive | None = 1.0
     """Largest norm of the gradient, > 0; None: no limit."""
 
     def __post_init__(self) -> None:
-        """Check every field."""
-        check_positive("beta", self.beta)
-        check_choice("loss", self.loss, LOSSES)
-        check_count("minibatch_rows", self.minibatch_rows, 1)
-        if not 0 <= self.label_smoothing < 0.5:
-            raise InvalidArgument(f"label_smoothing={self.label_smoothing!r} lies outside [0, 0.5); pass less.")
+        """Check every field, and that the loss has the smoothing."""
+        super().__post_init__()
         if self.label_smoothing and self.loss != "dpo":
             raise InvalidArgument(f"label_smoothing={self.label_smoothing} with loss={self.loss!r}; only dpo has it.")
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 2)
-        if self.max_grad_norm is not None:
-            check_positive("max_grad_norm", self.max_grad_norm)
 
 
 def dpo(

@@ -1,18 +1,19 @@
 """Group-relative policy optimisation: the other answers to the same question are the critic."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from rl_core.advantages import group_advantages, kl_shaped_rewards, on_every_step
 from rl_core.checks import check_groups, check_reference, diagnose, first_ratio, live_rows_of
-from rl_core.errors import check_at_least, check_choice, check_count, check_positive
+from rl_core.config import Config, Count, NonNegative, Positive, Several, one_of
 from rl_core.evaluate import evaluate_actions, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.grpo import AVERAGES, grpo_loss
 from rl_core.masked import select
-from rl_core.minibatches import shuffled
+from rl_core.minibatches import parts_of, shuffled
 from rl_core.optimize import live_cells, live_rows, mean_metrics, optimizer_step
 from rl_core.types import Batch, Metrics, Rollout
 
@@ -20,45 +21,33 @@ PLACES = ("loss", "reward")
 
 
 @dataclass(frozen=True)
-class GRPOConfig:
+class GRPOConfig(Config):
     """What one update of GRPO reads."""
 
-    group_size: int = 8
+    group_size: Several = 8
     """Episodes from one start, which are compared with each other; >= 2."""
     scale: bool = True
     """Whether advantages are in standard deviations of their group; False is Dr. GRPO."""
-    average: str = "token"
+    average: Annotated[str, one_of(*AVERAGES)] = "token"
     """Of the loss: token (over all steps), or episode (over each episode's steps first, as in the paper)."""
-    clip: float | None = 0.2
+    clip: Positive | None = 0.2
     """How far a ratio may pay, > 0; None: no clip."""
-    beta: float = 0.04
+    beta: NonNegative = 0.04
     """Price of a nat of KL to the reference, >= 0, in units of the advantage (loss) or of the return (reward)."""
-    kl_in: str = "loss"
+    kl_in: Annotated[str, one_of(*PLACES)] = "loss"
     """Where it is paid: loss (k3, as in the paper), or reward (k1, as in `ppo`; best without `scale`). See `grpo`."""
-    epochs: int = 1
+    epochs: Count = 1
     """Passes over the rollout, >= 1."""
-    minibatches: int = 4
+    minibatches: Count = 4
     """Parts into which a pass is dealt, >= 1."""
-    micro_rows: int | None = None
+    micro_rows: Count | None = None
     """Rows in a forward pass; None: the whole minibatch. Changes memory, not the result."""
-    max_grad_norm: float | None = 1.0
+    max_grad_norm: Positive | None = 1.0
     """Largest norm of the gradient, > 0; None: no limit."""
-    max_sampler_gap: float | None = 1e-4
+    max_sampler_gap: Positive | None = 1e-4
     """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        check_count("group_size", self.group_size, 2)
-        check_choice("average", self.average, AVERAGES)
-        check_at_least("beta", self.beta, 0)
-        check_choice("kl_in", self.kl_in, PLACES)
-        for name in ("epochs", "minibatches"):
-            check_count(name, getattr(self, name), 1)
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 1)
-        for name in ("clip", "max_grad_norm", "max_sampler_gap"):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
+    max_first_ratio_gap: Positive | None = 1e-4
+    """Largest |ratio - 1| before anything is learned, > 0; None: no guard."""
 
 
 def grpo(
@@ -83,8 +72,9 @@ def grpo(
     check_reference(network, reference)
     check_groups(rollout, config.group_size)
     live = live_rows_of(rollout)
+    minibatches = parts_of(int(live.sum()), config.minibatches, rows=len(rollout))
     rollout = rollout.rows(live)
-    deal = shuffled(len(rollout), config.minibatches, generator)
+    deal = shuffled(len(rollout), minibatches, generator)
     parts = [part for index in deal for part in index.split(config.micro_rows or len(index))]
     episodes = rollout.episodes()
     logprobs = evaluate_in(parts, network, episodes).logprobs
@@ -113,8 +103,9 @@ def grpo(
     for _ in range(config.epochs):
         for index in deal:
             steps.append(_descend(network, optimizer, batch.rows(index), config, beta=in_loss))
-        deal = shuffled(len(batch), config.minibatches, generator)
-    return mean_metrics(steps) | found | {"first_ratio": first_ratio(steps[0])}
+        deal = shuffled(len(batch), minibatches, generator)
+    ratio = first_ratio(steps[0], max_first_ratio_gap=config.max_first_ratio_gap)
+    return mean_metrics(steps) | found | {"first_ratio": ratio}
 
 
 def _descend(

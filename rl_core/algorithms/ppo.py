@@ -8,58 +8,47 @@ from torch import Tensor
 
 from rl_core.advantages import gae, kl_shaped_rewards, normalize
 from rl_core.checks import check_reference, diagnose, first_ratio, live_rows_of
-from rl_core.errors import check_at_least, check_between, check_count, check_positive
+from rl_core.config import Config, Count, NonNegative, Positive, Share
+from rl_core.errors import InvalidArgument
 from rl_core.evaluate import evaluate_actions, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.ppo import ppo_loss
-from rl_core.masked import masked_mean, select
-from rl_core.minibatches import shuffled
+from rl_core.masked import masked_mean, rounding_noise, select
+from rl_core.minibatches import parts_of, shuffled
 from rl_core.optimize import live_cells, mean_metrics, optimizer_step
 from rl_core.types import Batch, Episodes, Metrics, Rollout
 
 
 @dataclass(frozen=True)
-class PPOConfig:
+class PPOConfig(Config):
     """What one update of PPO reads."""
 
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount per step, in [0, 1]."""
-    lam: float = 0.95
+    lam: Share = 0.95
     """λ of the advantage estimate, in [0, 1]."""
-    beta: float = 0.0
+    beta: NonNegative = 0.0
     """Reward lost per nat of KL to the reference, >= 0."""
-    clip: float | None = 0.2
+    clip: Positive | None = 0.2
     """How far a ratio may pay, > 0; None: no clip."""
-    value_clip: float | None = None
+    value_clip: Positive | None = None
     """How far a value may move, in units of the return, > 0; None: no clip."""
-    value_weight: float = 0.5
+    value_weight: NonNegative = 0.5
     """Weight of the critic's loss, >= 0."""
-    entropy_weight: float = 0.0
+    entropy_weight: NonNegative = 0.0
     """Weight of the entropy bonus, >= 0."""
-    epochs: int = 4
+    epochs: Count = 4
     """Passes over the rollout, >= 1."""
-    minibatches: int = 4
+    minibatches: Count = 4
     """Parts into which a pass is dealt, >= 1."""
-    micro_rows: int | None = None
+    micro_rows: Count | None = None
     """Rows in a forward pass; None: the whole minibatch. Changes memory, not the result."""
-    max_grad_norm: float | None = 0.5
+    max_grad_norm: Positive | None = 0.5
     """Largest norm of the gradient, > 0; None: no limit."""
-    max_sampler_gap: float | None = 1e-4
+    max_sampler_gap: Positive | None = 1e-4
     """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for name in ("gamma", "lam"):
-            check_between(name, getattr(self, name), 0, 1)
-        for name in ("beta", "value_weight", "entropy_weight"):
-            check_at_least(name, getattr(self, name), 0)
-        for name in ("epochs", "minibatches"):
-            check_count(name, getattr(self, name), 1)
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 1)
-        for name in ("clip", "value_clip", "max_grad_norm", "max_sampler_gap"):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
+    max_first_ratio_gap: Positive | None = 1e-4
+    """Largest |ratio - 1| before anything is learned, > 0; None: no guard."""
 
 
 def ppo(
@@ -77,9 +66,11 @@ def ppo(
     first, so the first ratio is exactly 1.
     """
     check_reference(network, reference)
+    count = len(rollout)
     rollout = rollout.rows(live_rows_of(rollout))
     rows = rollout.episodes().as_steps() if network.memoryless else rollout.episodes()
-    deal = shuffled(len(rows), config.minibatches, generator)
+    minibatches = parts_of(len(rows), config.minibatches, rows=None if network.memoryless else count)
+    deal = shuffled(len(rows), minibatches, generator)
 
     batch = played_batch(network, reference, rollout, rows, deal, config)
     found = diagnose(rollout, batch.logprobs, batch.ref_logprobs, max_sampler_gap=config.max_sampler_gap)
@@ -91,8 +82,9 @@ def ppo(
         for index in deal:
             minibatch = learnt.rows(index)
             steps.append(_descend(network, optimizer, minibatch, config))
-        deal = shuffled(len(rows), config.minibatches, generator)
-    return mean_metrics(steps) | found | {"first_ratio": first_ratio(steps[0])}
+        deal = shuffled(len(rows), minibatches, generator)
+    ratio = first_ratio(steps[0], max_first_ratio_gap=config.max_first_ratio_gap)
+    return mean_metrics(steps) | found | {"first_ratio": ratio}
 
 
 def played_batch(
@@ -136,6 +128,11 @@ def _descend(network: Network, optimizer: torch.optim.Optimizer, minibatch: Batc
 
     def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
         now = evaluate_actions(network, part)
+        if config.value_weight and not now.values.requires_grad:
+            raise InvalidArgument(
+                f"value_weight={config.value_weight} and the network has no critic that learns; build it with one, or "
+                "pass value_weight=0, and every state is worth what it says now."
+            )
         return ppo_loss(
             now.logprobs,
             now.values,
@@ -162,8 +159,10 @@ def _descend(network: Network, optimizer: torch.optim.Optimizer, minibatch: Batc
 
 
 def explained_variance(batch: Batch) -> float:
-    """Return the share of the returns' variance that the old values explain; 0 where the returns do not vary."""
+    """Return the share of the returns' variance that the old values explain; 0 where they vary by rounding alone."""
     errors = select(batch.returns - batch.values, batch.mask)
     spread = masked_mean((batch.returns - masked_mean(batch.returns, batch.mask)).square(), batch.mask)
     residual = masked_mean((errors - masked_mean(errors, batch.mask)).square(), batch.mask)
-    return (1 - residual / spread).item() if spread > 0 else 0.0
+    # A return is an advantage and a value added up again, so it is rounded as the larger of the two.
+    noise = torch.maximum(rounding_noise(batch.returns, batch.mask), rounding_noise(batch.values, batch.mask))
+    return (1 - residual / spread).item() if spread.sqrt() > noise else 0.0

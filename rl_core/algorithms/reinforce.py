@@ -1,13 +1,15 @@
 """REINFORCE, with the mean or the others of its group as the baseline: one step on what was just played."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from rl_core.advantages import group_advantages, kl_shaped_rewards, leave_one_out_advantages, on_every_step
 from rl_core.checks import check_groups, check_reference, diagnose, live_rows_of
-from rl_core.errors import check_at_least, check_choice, check_count, check_positive
+from rl_core.config import Config, Count, NonNegative, Positive, one_of
+from rl_core.errors import check_count
 from rl_core.evaluate import evaluate_actions, evaluate_in
 from rl_core.interfaces import Network
 from rl_core.losses.policy_gradient import policy_gradient_loss
@@ -18,32 +20,26 @@ BASELINES = ("none", "mean", "leave_one_out")
 
 
 @dataclass(frozen=True)
-class ReinforceConfig:
+class ReinforceConfig(Config):
     """What one update of REINFORCE reads."""
 
-    baseline: str = "leave_one_out"
+    baseline: Annotated[str, one_of(*BASELINES)] = "leave_one_out"
     """Taken from each return: none, the mean of all episodes, or leave_one_out (the mean of the group's others)."""
-    group_size: int = 4
+    group_size: Count = 4
     """Episodes from one start, >= 1; leave_one_out needs 2."""
-    beta: float = 0.0
+    beta: NonNegative = 0.0
     """Reward lost per nat of KL to the reference, >= 0."""
-    micro_rows: int | None = None
+    micro_rows: Count | None = None
     """Rows in a forward pass; None: all. Changes memory, not the result."""
-    max_grad_norm: float | None = 1.0
+    max_grad_norm: Positive | None = 1.0
     """Largest norm of the gradient, > 0; None: no limit."""
-    max_sampler_gap: float | None = 1e-4
+    max_sampler_gap: Positive | None = 1e-4
     """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
 
     def __post_init__(self) -> None:
-        """Check every field."""
-        check_choice("baseline", self.baseline, BASELINES)
+        """Check every field, and that no episode is its own baseline."""
+        super().__post_init__()
         check_count("group_size", self.group_size, 2 if self.baseline == "leave_one_out" else 1)
-        check_at_least("beta", self.beta, 0)
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 1)
-        for name in ("max_grad_norm", "max_sampler_gap"):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
 
 
 def reinforce(

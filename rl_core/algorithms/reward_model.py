@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from rl_core.checks import check_pairs
-from rl_core.errors import check_count, check_positive
+from rl_core.config import Config, Count, Positive, Several
+from rl_core.errors import check_count
 from rl_core.interfaces import Scorer
 from rl_core.losses.reward_model import bradley_terry_loss, ranking_accuracy
 from rl_core.masked import select
@@ -16,23 +17,15 @@ from rl_core.types import Episodes, Metrics, Pairs
 
 
 @dataclass(frozen=True)
-class RewardModelConfig:
+class RewardModelConfig(Config):
     """What one pass of reward-model training reads."""
 
-    minibatch_rows: int = 32
+    minibatch_rows: Count = 32
     """Pairs in a step, >= 1."""
-    micro_rows: int | None = None
+    micro_rows: Several | None = None
     """Rows in memory at once, >= 2, for a pair has two; None: the whole minibatch. Changes memory, not the result."""
-    max_grad_norm: float | None = 1.0
+    max_grad_norm: Positive | None = 1.0
     """Largest norm of the gradient, > 0; None: no limit."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        check_count("minibatch_rows", self.minibatch_rows, 1)
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 2)
-        if self.max_grad_norm is not None:
-            check_positive("max_grad_norm", self.max_grad_norm)
 
 
 def reward_model(

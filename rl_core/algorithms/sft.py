@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from rl_core.errors import InvalidArgument, check_count, check_positive
+from rl_core.config import Config, Count, Positive
+from rl_core.errors import InvalidArgument
 from rl_core.evaluate import evaluate_actions
 from rl_core.interfaces import Network
 from rl_core.losses.sft import sft_loss
@@ -14,23 +15,15 @@ from rl_core.types import Episodes, Metrics
 
 
 @dataclass(frozen=True)
-class SFTConfig:
+class SFTConfig(Config):
     """What one pass of SFT reads."""
 
-    minibatch_rows: int = 64
+    minibatch_rows: Count = 64
     """Rows (after cutting, where the network has no memory) in a step; >= 1."""
-    micro_rows: int | None = None
+    micro_rows: Count | None = None
     """Rows in a forward pass; None: the whole minibatch. Changes memory, not the result."""
-    max_grad_norm: float | None = 1.0
+    max_grad_norm: Positive | None = 1.0
     """Largest norm of the gradient, > 0; None: no limit."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        check_count("minibatch_rows", self.minibatch_rows, 1)
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 1)
-        if self.max_grad_norm is not None:
-            check_positive("max_grad_norm", self.max_grad_norm)
 
 
 def sft(

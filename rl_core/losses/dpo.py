@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from rl_core.errors import InvalidArgument, check_positive
+from rl_core.errors import check_below, check_positive
 from rl_core.losses.reward_model import check_one_each, ranking_accuracy
 from rl_core.masked import check_alike
 from rl_core.types import Metrics
@@ -57,8 +57,7 @@ def smoothed_dpo_loss(
     Raises as `dpo_loss`, and for ε outside [0, 1/2). Other symbols: as `dpo_loss`.
     Source: Mitchell 2023, "A note on DPO with noisy preferences & relationship to IPO" (called conservative DPO there).
     """
-    if not 0 <= label_smoothing < 0.5:
-        raise InvalidArgument(f"label_smoothing={label_smoothing!r} lies outside [0, 0.5); pass a share below a half.")
+    check_below("label_smoothing", label_smoothing, 0, 0.5)
     margins, metrics = _margins(chosen, rejected, ref_chosen, ref_rejected, beta)
     loss = -((1 - label_smoothing) * logsigmoid(margins) + label_smoothing * logsigmoid(-margins)).mean()
     return loss, {"loss": loss.item()} | metrics

@@ -37,7 +37,13 @@ def grpo_loss(
     |         | "token": over all live steps, so that a long episode counts by its length               |
 
     With "episode" a step of a long answer weighs less than one of a short answer: a wrong answer is punished less for
-    being long. The k3 term is the paper's; its gradient, on the steps of the policy itself, is that of
+    being long. In expectation an answer y counts π(y) (R(y) − E R) ∇ log π(y) / |y|, whatever the minibatch.
+    "token" divides by the live steps of the minibatch, which its own answers decide, so that it is no unbiased policy
+    gradient either: where answers have 1 to 3 tokens, all of them summed over, the expected step is off by 20 % of its
+    length with one pair of answers in a minibatch, 9 % with two, 2 % with eight, and inversely to their number beyond.
+    Divided by a constant, as in Dr. GRPO, it is the exact gradient times (G − 1) / G.
+
+    The k3 term is the paper's; its gradient, on the steps of the policy itself, is that of
     KL(π_ref || π) and not of KL(π || π_ref).
 
     Raises InvalidArgument for β < 0, a clip <= 0, an unknown average, shapes that differ, or no live cell.

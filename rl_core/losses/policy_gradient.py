@@ -19,7 +19,8 @@ def policy_gradient_loss(logprobs: Tensor, advantages: Tensor, mask: Tensor) -> 
 
     Raises InvalidArgument for shapes that differ and for a mask without a live cell.
     Source: Williams 1992, "Simple statistical gradient-following algorithms for connectionist reinforcement
-    learning". We average over live steps where the original sums over an episode.
+    learning". We average over the minibatch's live steps where the original sums over an episode; that their number is
+    the answers' own work makes small minibatches lean a little, as `grpo_loss` tells with its size.
     """
     check_same_shape(mask, logprobs=logprobs, advantages=advantages)
     loss = -masked_mean(select(advantages.detach(), mask) * select(logprobs, mask), mask)

@@ -146,6 +146,9 @@ def test_metrics_are_what_can_be_counted_from_the_rollout(world):
         ([1.0, 2.0, 3.0], [5.0, 5.0, 5.0], 0.0),
         ([1.0, 2.0, 3.0], [3.0, 2.0, 1.0], -3.0),  # worse than saying nothing
         ([4.0, 4.0, 4.0], [1.0, 2.0, 3.0], 0.0),  # nothing to explain
+        ([0.7, 0.7, 0.7], [0.1, 0.2, 0.3], 0.0),  # nor here, although their mean is rounded
+        ([33.3, 33.3, 33.3], [1.0, 2.0, 3.0], 0.0),
+        ([0.7, 0.7, 0.70003], [1000.0, 2000.0, 3000.0], 0.0),  # rounded as the values are that were added up again
     ],
 )
 def test_explained_variance_by_hand(returns, values, share):

@@ -13,8 +13,6 @@ from rl_core.advantages import gae, kl_shaped_rewards, normalize
 from rl_core.errors import InvalidArgument, RLCoreError
 from tests.support import toy_mdp
 
-torch.set_num_threads(1)
-
 
 def exactly(numbers):
     return torch.tensor(numbers, dtype=torch.float64)

@@ -14,7 +14,6 @@ from rl_core.losses.ppo import clipped_surrogate, ppo_loss, value_loss
 from rl_core.losses.sft import sft_loss
 from tests.support import toy_mdp
 
-torch.set_num_threads(1)
 PPO = ("logprobs", "values", "entropy", "old_logprobs", "old_values", "advantages", "returns")
 plain_ppo = partial(ppo_loss, clip=0.2, value_clip=0.5, value_weight=0.5, entropy_weight=0.1)
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rl_core.errors import check_positive
+from rl_core.errors import InvalidArgument, check_positive
 from rl_core.masked import select
 from rl_core.types import Episodes, Output, Prompt
 
@@ -88,6 +88,11 @@ class MLPScorer(nn.Module):
         """Return the reward of each step, [B, T], with gradient; 0 where the mask is False."""
         dtype = next(self.parameters()).dtype
         seen = _features(episodes.obs, self.obs_shape, self.obs_count, dtype)
+        if (episodes.actions >= self.action_count).any():
+            raise InvalidArgument(
+                f"actions up to {int(episodes.actions.max())} exceed the {self.action_count} of this scorer; build it "
+                "for this environment, as MLPScorer.for_env(env) does."
+            )
         done = nn.functional.one_hot(episodes.actions, self.action_count).to(dtype)
         return select(self.reward(torch.cat([seen, done], dim=-1)).squeeze(-1), episodes.mask)
 
@@ -101,7 +106,17 @@ class MLPScorer(nn.Module):
 
 
 def _features(obs: Tensor, shape: tuple[int, ...], count: int | None, dtype: torch.dtype) -> Tensor:
-    """Return observations [..., *O] as vectors: flat numbers, or one-hot where there are `count` of them."""
+    """Return observations [..., *O] as vectors: flat numbers, or one-hot where there are `count` of them.
+
+    Raises InvalidArgument for observations that another environment gave.
+    """
+    fits = obs.shape[obs.dim() - len(shape) :] == shape and obs.is_floating_point() == (count is None)
+    if not fits or (count is not None and obs.numel() and not 0 <= int(obs.min()) <= int(obs.max()) < count):
+        expected = f"numbers of shape {shape}" if count is None else f"integers from 0 to {count - 1}"
+        raise InvalidArgument(
+            f"obs of shape {tuple(obs.shape)} and {obs.dtype} are no {expected}; build the network for this "
+            "environment, as MLPNetwork.for_env(env) does."
+        )
     if count is not None:
         return nn.functional.one_hot(obs, count).to(dtype)
     return obs.reshape(*obs.shape[: obs.dim() - len(shape)], -1).to(dtype)
