@@ -39,8 +39,8 @@ def test_the_head_of_a_coarse_model_learns_in_float32(dtype):
 
 
 def test_a_scorer_without_positions_of_its_own_ignores_padding_too():
-    scorer = token_scorer("bloom", dtype=torch.float64)  # counts distances, and is told no positions
+    scorer = token_scorer("bloom")  # counts distances, and is told no positions
     plain = episode_scores(scorer, text_episodes([[5, 6], [1]], [[1, 2, 0], [4]]))
     padded = episode_scores(scorer, text_episodes([[5, 6], [1]], [[1, 2, 0], [4]], left=3, right=2, junk=7))
-    torch.testing.assert_close(plain, padded, rtol=0, atol=1e-11)
+    torch.testing.assert_close(plain, padded, rtol=0, atol=1e-5)
     assert (plain[0] - plain[1]).abs() > 1e-3
