@@ -41,8 +41,8 @@ def gae(
     advantages = torch.zeros_like(deltas)
     advantage = torch.zeros_like(deltas[:, 0])  # [B]
     for t in reversed(range(deltas.shape[1])):
-        following_advantage = select(advantage, ~terminated[:, t])
-        advantage = select(deltas[:, t] + gamma * lam * following_advantage, mask[:, t])
+        # Beyond the row's end every δ is 0, so nothing flows in from there.
+        advantage = deltas[:, t] + gamma * lam * select(advantage, ~terminated[:, t])
         advantages[:, t] = advantage
     return advantages, select(advantages + now, mask)
 

@@ -8,7 +8,11 @@ from rl_core.types import Episodes, Output, Prompt, TimeStep
 
 
 class Env(Protocol):
-    """B rows that advance in lock-step."""
+    """B rows that advance in lock-step.
+
+    The seed is an argument of whoever builds one, and no `reset` takes it: an episode that can be reseeded on the way
+    is soon played again and again. To begin anew from another seed, load the state of one that was built with it.
+    """
 
     def reset(self) -> tuple[Prompt, TimeStep]:
         """Return what each row starts from; rows that were only cut off go on where they were."""
