@@ -69,6 +69,11 @@ class Settings:
         """Return in how many moves the learning rate comes down."""
         return self.iterations
 
+    @property
+    def passes_before(self) -> int:
+        """Return for how many moves nothing but a critic learns."""
+        return 0
+
 
 @dataclass(frozen=True)
 class SFTRun(Settings):
@@ -161,9 +166,44 @@ class PlayedRun(Settings):
 
 @dataclass(frozen=True)
 class PPORun(PlayedRun):
-    """A whole run of PPO."""
+    """A whole run of PPO; its first turns may be the critic's alone."""
 
+    critic_learning_rate: float = 1e-3
+    """The critic's own rate, of Adam at its highest, >= 0."""
+    warmup: int = 0
+    """How many of the turns come first, in which only the critic learns and the policy stays as it was, >= 0."""
     update: PPOConfig = field(default_factory=PPOConfig)
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        super().__post_init__()
+        check_at_least("critic_learning_rate", self.critic_learning_rate, 0)
+        check_count("warmup", self.warmup, 0)
+        if self.warmup >= self.iterations:
+            raise InvalidArgument(
+                f"warmup={self.warmup} with iterations={self.iterations} leaves the policy no turn; pass fewer."
+            )
+        if self.warmup and self.schedule == "one_cycle":
+            raise InvalidArgument(f"schedule='one_cycle' with warmup={self.warmup}; pass linear or constant.")
+
+    def adjusted(self, *, start: str | None, quick: bool, dtype: str = "float32") -> Self:
+        """Return the settings as the command line's options for all worlds want them."""
+        shorter = replace(self, warmup=min(1, self.warmup)) if quick else self
+        return super(PPORun, shorter).adjusted(start=start, quick=quick, dtype=dtype)
+
+    def idle(self) -> Self:
+        """Return the settings of the control that must learn nothing, neither to act nor to foresee."""
+        return replace(super().idle(), critic_learning_rate=0.0)
+
+    @property
+    def passes_in_all(self) -> int:
+        """Return in how many moves the learning rates come down: all but those of the warm-up."""
+        return self.iterations - self.warmup
+
+    @property
+    def passes_before(self) -> int:
+        """Return for how many moves nothing but the critic learns."""
+        return self.warmup
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """One optimizer step on one minibatch, in as many forward passes as memory asks for."""
 
 from collections.abc import Callable, Iterable
+from math import hypot
 from typing import Protocol, Self, TypeVar
 
 import torch
@@ -71,9 +72,10 @@ def optimizer_step(
         for name, value in found.items():
             known = metrics.get(name, 0.0)
             metrics[name] = max(known, value) if name in LARGEST else known + share * value
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     limit = float("inf") if max_grad_norm is None else max_grad_norm
-    metrics["grad_norm"] = torch.nn.utils.clip_grad_norm_(parameters, limit).item()
+    # Each group by itself: a critic's gradient grows with the returns, and would leave the policy a fraction of a step.
+    norms = [torch.nn.utils.clip_grad_norm_(group["params"], limit).item() for group in optimizer.param_groups]
+    metrics["grad_norm"] = hypot(*norms)
     optimizer.step()
     return metrics
 
