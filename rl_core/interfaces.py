@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from rl_core.types import Episodes, Output, Prompt, TimeStep
 
@@ -51,6 +51,14 @@ class Network(Protocol):
 
     def __call__(self, prompt: Prompt, obs: Tensor) -> Output:
         """Return the answers to whole rows [B, T, *O]; equal to those of the steps, and the only way to gradients."""
+        ...
+
+
+class ActorCritic(Network, Protocol):
+    """A network that tells its critic from its policy, so that the two can learn at different rates."""
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that only the values depend on; none without a critic."""
         ...
 
 

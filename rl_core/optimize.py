@@ -1,6 +1,7 @@
 """One optimizer step on one minibatch, in as many forward passes as memory asks for."""
 
 from collections.abc import Callable, Iterable
+from math import hypot, isfinite
 from typing import Protocol, Self, TypeVar
 
 import torch
@@ -85,14 +86,16 @@ def optimizer_step(
             "optimizer holds no weight that the loss depends on; build it from the parameters of the network you pass."
         )
     limit = float("inf") if max_grad_norm is None else max_grad_norm
-    grad_norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
-    if not grad_norm.isfinite():
+    # Each group by itself: a critic's gradient grows with the returns, and would leave the policy a fraction of a step.
+    norms = [torch.nn.utils.clip_grad_norm_(group["params"], limit).item() for group in optimizer.param_groups]
+    grad_norm = hypot(*norms)
+    if not isfinite(grad_norm):
         raise InvalidArgument(
-            f"grad_norm={grad_norm.item()} of a finite loss, and no step was taken; lower the learning rate, or look "
+            f"grad_norm={grad_norm} of a finite loss, and no step was taken; lower the learning rate, or look "
             "for a root or a logarithm at 0 in the network."
         )
     optimizer.step()
-    return metrics | {"grad_norm": grad_norm.item()}
+    return metrics | {"grad_norm": grad_norm}
 
 
 def mean_metrics(metrics: Iterable[Metrics]) -> Metrics:

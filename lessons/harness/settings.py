@@ -1,6 +1,7 @@
 """The hyper-parameters of every lesson in each world: tables, so that no lesson need ask which world it is in."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated, Any, Self
 
 from rl_core.algorithms.dpo import DPOConfig
@@ -10,7 +11,7 @@ from rl_core.algorithms.reinforce import ReinforceConfig
 from rl_core.algorithms.reward_model import RewardModelConfig
 from rl_core.algorithms.sft import SFTConfig
 from rl_core.config import Config, Count, NonNegative, Positive, Share, one_of
-from rl_core.errors import InvalidArgument
+from rl_core.errors import InvalidArgument, check_count
 
 SCHEDULES = ("linear", "one_cycle", "constant")
 QUICK = 3  # iterations of a smoke run
@@ -60,6 +61,11 @@ class Settings(Config):
     def passes_in_all(self) -> int:
         """Return in how many moves the learning rate comes down."""
         return self.iterations
+
+    @property
+    def passes_before(self) -> int:
+        """Return for how many moves nothing but a critic learns."""
+        return 0
 
 
 @dataclass(frozen=True)
@@ -137,9 +143,42 @@ class PlaySettings(Settings):
 
 @dataclass(frozen=True)
 class PPOSettings(PlaySettings):
-    """A whole run of PPO."""
+    """A whole run of PPO; its first turns may be the critic's alone."""
 
+    critic_learning_rate: NonNegative = 1e-3
+    """The critic's own rate, of Adam at its highest, >= 0."""
+    warmup: Annotated[int, partial(check_count, low=0)] = 0
+    """How many of the turns come first, in which only the critic learns and the policy stays as it was, >= 0."""
     update: PPOConfig = field(default_factory=PPOConfig)
+
+    def __post_init__(self) -> None:
+        """Check every field, and that a warm-up leaves the policy its turns."""
+        super().__post_init__()
+        if self.warmup >= self.iterations:
+            raise InvalidArgument(
+                f"warmup={self.warmup} with iterations={self.iterations} leaves the policy no turn; pass fewer."
+            )
+        if self.warmup and self.schedule == "one_cycle":
+            raise InvalidArgument(f"schedule='one_cycle' with warmup={self.warmup}; pass linear or constant.")
+
+    def adjusted(self, *, start: str | None, quick: bool, dtype: str = "float32") -> Self:
+        """Return the settings as the command line's options for all worlds want them."""
+        shorter = replace(self, warmup=min(1, self.warmup)) if quick else self
+        return super(PPOSettings, shorter).adjusted(start=start, quick=quick, dtype=dtype)
+
+    def idle(self) -> Self:
+        """Return the settings of the control that must learn nothing, neither to act nor to foresee."""
+        return replace(super().idle(), critic_learning_rate=0.0)
+
+    @property
+    def passes_in_all(self) -> int:
+        """Return in how many moves the learning rates come down: all but those of the warm-up."""
+        return self.iterations - self.warmup
+
+    @property
+    def passes_before(self) -> int:
+        """Return for how many moves nothing but the critic learns."""
+        return self.warmup
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,20 @@ class MLPNetwork(nn.Module):
         *,
         hidden: int = 64,
         critic: bool = True,
+        value_scale: float = 1.0,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        """Build both; `obs_count` is None for real observations of `obs_shape`, else they are integers below it."""
+        """Build both; `obs_count` is None for real observations of `obs_shape`, else they are integers below it.
+
+        `value_scale` is about the size of a return: the critic's last layer says 1 for so much. A critic that must say
+        100 with weights of 1 gets there soonest by saturating its units, and then says 100 of every state.
+        """
         super().__init__()
         check_positive("temperature", temperature)
+        check_positive("value_scale", value_scale)
         self.obs_shape, self.obs_count, self.temperature = obs_shape, obs_count, temperature
+        self.value_scale = value_scale
         width = int(np.prod(obs_shape)) if obs_count is None else obs_count
         self.policy = _perceptron(width, hidden, action_count, 0.01, generator)
         self.critic = _perceptron(width, hidden, 1, 1.0, generator) if critic else None
@@ -39,6 +46,10 @@ class MLPNetwork(nn.Module):
     def for_env(cls, env: Any, **options: Any) -> Self:
         """Return a network that fits a `GymEnv`; options as in the constructor."""
         return cls(env.obs_shape, env.obs_count, env.action_count, **options).to(env.device)
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that only the values depend on; none without a critic."""
+        return [] if self.critic is None else list(self.critic.parameters())
 
     def start(self, prompt: Prompt) -> tuple[()]:
         """Return the memory of a network that has none."""
@@ -57,8 +68,9 @@ class MLPNetwork(nn.Module):
     def _answer(self, obs: Tensor) -> Output:
         x = _features(obs, self.obs_shape, self.obs_count, next(self.parameters()).dtype)
         logits = self.policy(x) / self.temperature
-        value = logits.new_zeros(logits.shape[:-1]) if self.critic is None else self.critic(x).squeeze(-1)
-        return Output(logits, value)
+        if self.critic is None:
+            return Output(logits, logits.new_zeros(logits.shape[:-1]))
+        return Output(logits, self.value_scale * self.critic(x).squeeze(-1))
 
 
 class MLPScorer(nn.Module):

@@ -7,7 +7,7 @@ import transformers
 from rl_core.adapters.language import TokenNetwork, TokenScorer
 from rl_core.algorithms.reward_model import episode_scores
 from rl_core.errors import InvalidType
-from tests.worlds import VOCABULARY, language_model, text_episodes, token_scorer
+from tests.support.worlds import VOCABULARY, language_model, text_episodes, token_scorer
 
 SMALL = {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 1}
 
