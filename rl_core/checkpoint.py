@@ -122,7 +122,7 @@ def _copy(state: Any) -> Any:
 
 
 def _check_plain(name: str, value: Any) -> None:
-    """Nothing; InvalidType for anything but tensors, numbers, text, and lists and dicts of these."""
+    """Raise InvalidType for anything but tensors, numbers, text, and lists and dicts of these."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             _check_plain(f"{name}[{key!r}]", inner)

@@ -23,7 +23,5 @@ def foresight(run: Run, *, seed: int, episodes: int = EPISODES) -> float:
     played = rollout(env, run.network, torch.Generator(run.device).manual_seed(seed))
     if run.scorer is not None:
         played = relabel(played, run.scorer, micro_rows=run.config.update.micro_rows)
-    rows = played.episodes().as_steps() if run.network.memoryless else played.episodes()
-    parts = list(torch.arange(len(rows), device=run.device).split(ROWS))
-    config = replace(run.config.update, lam=1.0)
-    return explained_variance(played_batch(run.network, run.reference, played, rows, parts, config))
+    config = replace(run.config.update, lam=1.0, micro_rows=ROWS)
+    return explained_variance(played_batch(run.network, run.reference, played, config))

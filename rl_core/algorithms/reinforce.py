@@ -10,7 +10,7 @@ from rl_core.advantages import group_advantages, kl_shaped_rewards, leave_one_ou
 from rl_core.checks import check_groups, check_reference, diagnose, live_rows_of
 from rl_core.config import Config, Count, NonNegative, Positive, one_of
 from rl_core.errors import check_count
-from rl_core.evaluate import evaluate_actions, evaluate_in
+from rl_core.evaluate import evaluate_actions, evaluate_old
 from rl_core.interfaces import Network
 from rl_core.losses.policy_gradient import policy_gradient_loss
 from rl_core.optimize import live_cells, optimizer_step
@@ -58,43 +58,38 @@ def reinforce(
     gradient is that of the policy that played.
     """
     check_reference(network, reference)
-    live, count = live_rows_of(rollout), len(rollout)
     check_groups(rollout, config.group_size if config.baseline == "leave_one_out" else 1)
-    parts = torch.arange(count, device=rollout.mask.device).split(config.micro_rows or count)
-    episodes = rollout.episodes()
-    logprobs = evaluate_in(parts, network, episodes).logprobs
-    ref_logprobs = logprobs if reference is None else evaluate_in(parts, reference, episodes).logprobs
-    found = diagnose(rollout, logprobs, ref_logprobs, max_sampler_gap=config.max_sampler_gap)
+    live = live_rows_of(rollout)
+    everything = [torch.arange(len(rollout), device=rollout.mask.device)]
+    logprobs, ref_logprobs, _ = evaluate_old(
+        network, reference, rollout.episodes(), everything, micro_rows=config.micro_rows
+    )
+    metrics = diagnose(rollout, logprobs, ref_logprobs, max_sampler_gap=config.max_sampler_gap)
 
-    shaped = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
-    advantages = episode_advantages(shaped.sum(dim=1), live, config)
-    batch = Batch(
-        rollout.prompt,
-        rollout.obs,
-        rollout.actions,
-        rollout.mask,
+    rewards = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
+    advantages = episode_advantages(rewards.sum(dim=1), live, config)  # [B]
+    batch = Batch.of(
+        rollout,
         logprobs=logprobs,
         ref_logprobs=ref_logprobs,
-        values=torch.zeros_like(logprobs),
         advantages=on_every_step(advantages, rollout.mask),
-        returns=shaped,
     )
-
-    def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
-        now = evaluate_actions(network, part)
-        loss, metrics = policy_gradient_loss(now.logprobs, part.advantages, part.mask)
-        entropy = (now.entropy.detach().sum() / part.mask.sum()).item()
-        return loss, metrics | {"loss": loss.item(), "entropy": entropy}
-
-    learnt = optimizer_step(
+    update = optimizer_step(
         optimizer,
         batch,
-        loss_of,
+        lambda part: _loss(network, part),
         weight_of=live_cells,
         micro_rows=config.micro_rows,
         max_grad_norm=config.max_grad_norm,
     )
-    return learnt | found
+    return update | metrics
+
+
+def _loss(network: Network, part: Batch) -> tuple[Tensor, Metrics]:
+    """Return the loss of some rows and its metrics."""
+    now = evaluate_actions(network, part)
+    loss, metrics = policy_gradient_loss(now.logprobs, part.advantages, part.mask)
+    return loss, metrics | {"entropy": now.mean_entropy(part.mask)}
 
 
 def episode_advantages(episode_returns: Tensor, counts: Tensor, config: ReinforceConfig) -> Tensor:

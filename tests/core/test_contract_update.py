@@ -9,7 +9,6 @@ from rl_core.algorithms.ppo import PPOConfig, played_batch, ppo
 from rl_core.evaluate import evaluate_actions
 from rl_core.losses.ppo import ppo_loss
 from rl_core.losses.sft import sft_loss
-from rl_core.minibatches import shuffled
 from rl_core.rollout import rollout
 from tests.support.updates import descend, fitting, weights
 from tests.support.worlds import CARTPOLE, LANGUAGE, WORLDS, seeded
@@ -43,9 +42,7 @@ def test_the_first_gradient_is_that_of_the_old_log_probabilities_themselves(worl
     network, _, played = play(world, device)
     config = replace(PLAIN, beta=0.0, entropy_weight=0.0, value_weight=0.0, epochs=1, minibatches=1)
     before = weights(network)
-    rows = played.episodes().as_steps() if network.memoryless else played.episodes()
-    deal = shuffled(len(rows), 1, seeded(0, device))
-    batch = played_batch(network, None, played, rows, deal, config)
+    batch = played_batch(network, None, played, config)
     surrogate = (evaluate_actions(network, played.episodes()).logprobs * batch.advantages)[played.mask].mean()
     slopes = torch.autograd.grad(surrogate, list(network.parameters()), allow_unused=True)
     flat = [torch.zeros_like(p) if s is None else s for p, s in zip(network.parameters(), slopes, strict=True)]
@@ -60,7 +57,7 @@ def test_cutting_rows_into_steps_keeps_every_loss(world, device):
     network, reference, played = play(world, device)
     rows = played.episodes().as_steps()
     assert rows.mask.shape == (int(played.mask.sum()), 1)
-    batch = played_batch(network, reference, played, rows, shuffled(len(rows), 1, seeded(0, device)), PLAIN)
+    batch = played_batch(network, reference, played, PLAIN)
     moved = world.network(seed=3, device=device, dtype=torch.float64)
     weigh = {"clip": 0.2, "value_clip": 0.3, "value_weight": 0.5, "entropy_weight": 0.1}
     losses = []

@@ -12,7 +12,7 @@ from rl_core.algorithms.reinforce import ReinforceConfig, reinforce
 from rl_core.errors import InvalidArgument
 from rl_core.evaluate import evaluate_actions
 from rl_core.rollout import relabel, rollout
-from tests.core.test_ppo import bandit_of_poles, bandit_of_tokens
+from tests.support.bandits import bandit_of_poles, bandit_of_tokens
 from tests.support.updates import UPDATES, descend, played_in, weights
 from tests.support.worlds import CARTPOLE, LANGUAGE, WORLDS, seeded, token_scorer
 

@@ -126,9 +126,7 @@ def test_ppo_learns_from_what_it_finds_now_and_not_from_what_was_recorded(world)
             values=torch.cat([recorded, played.values[:, -1:]], dim=1),
         )
         UPDATES["ppo"].once(network, None, descend(network), played, seeded(0), max_sampler_gap=None)
-        rows = played.episodes().as_steps() if network.memoryless else played.episodes()
-        whole = [torch.arange(len(rows))]
-        batch = played_batch(world.network(dtype=torch.float64), None, played, rows, whole, PPOConfig())
+        batch = played_batch(world.network(dtype=torch.float64), None, played, PPOConfig())
         found.append((weights(network), batch.values * batch.mask, batch.returns, batch.logprobs * batch.mask))
     for plain, shifted in zip(*found, strict=True):
         assert torch.equal(plain, shifted)

@@ -12,14 +12,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from rl_core.advantages import gae, kl_shaped_rewards, normalize
 from rl_core.errors import InvalidArgument, RLCoreError
 from tests.support import toy_mdp
-
-
-def exactly(numbers):
-    return torch.tensor(numbers, dtype=torch.float64)
-
-
-def agree(result, expected, tolerance=1e-12):
-    torch.testing.assert_close(result, torch.as_tensor(expected, dtype=result.dtype), rtol=tolerance, atol=tolerance)
+from tests.support.numbers import agree, exactly
 
 
 def random_rows(seed, rows, steps):

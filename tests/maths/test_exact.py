@@ -12,13 +12,10 @@ from rl_core.losses.dpo import dpo_loss
 from rl_core.losses.grpo import grpo_loss
 from rl_core.losses.policy_gradient import policy_gradient_loss
 from rl_core.losses.reward_model import bradley_terry_loss
-from tests.support import toy_mdp
+from tests.support import numbers, toy_mdp
 
+agree = partial(numbers.agree, tolerance=1e-14)
 unscaled = partial(group_advantages, scale=False)
-
-
-def agree(result, expected, tolerance=1e-14):
-    torch.testing.assert_close(result, torch.as_tensor(expected, dtype=result.dtype), rtol=tolerance, atol=tolerance)
 
 
 def expected_step(logits, returns, size, advantages_of, average):

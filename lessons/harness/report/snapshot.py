@@ -9,7 +9,7 @@ from lessons.worlds import Results
 from rl_core.advantages import on_every_step
 from rl_core.algorithms.ppo import PPOConfig, played_batch
 from rl_core.rollout import relabel, rollout
-from rl_core.types import Batch, Rollout
+from rl_core.types import Rollout, ValuedBatch
 
 EXAMPLES = 12
 
@@ -20,7 +20,7 @@ class Snapshot:
 
     results: Results
     played: Rollout
-    batch: Batch  # the same rows with advantages by what was known at that time, and both log-probabilities
+    batch: ValuedBatch  # the same rows with advantages by what was known at that time, and both log-probabilities
 
 
 def take_snapshot(run: Run, *, seed: int, quick: bool) -> Snapshot:
@@ -38,13 +38,13 @@ def micro_rows_of(run: Run) -> int | None:
     return getattr(getattr(run.config, "update", None), "micro_rows", None)
 
 
-def batch_of(run: Run, played: Rollout) -> Batch:
+def batch_of(run: Run, played: Rollout) -> ValuedBatch:
     """Return the rows with their advantages: by the critic, or without one against the mean return of these rows."""
-    rows = played.episodes().as_steps() if run.network.memoryless else played.episodes()
-    deal = list(torch.arange(len(rows), device=run.device).split(micro_rows_of(run) or len(rows)))
     if run.recipe.needs_critic:
-        return played_batch(run.network, run.reference, played, rows, deal, run.config.update)
-    batch = played_batch(run.network, run.reference, played, rows, deal, PPOConfig(gamma=1.0, lam=1.0))
-    returns = played.rewards.sum(dim=1)  # [B]: every step of an episode gets the same credit
-    baseline = returns.mean().expand_as(returns)
-    return replace(batch, returns=on_every_step(returns, played.mask), values=on_every_step(baseline, played.mask))
+        return played_batch(run.network, run.reference, played, run.config.update)
+    config = PPOConfig(gamma=1.0, lam=1.0, micro_rows=micro_rows_of(run))
+    batch = played_batch(run.network, run.reference, played, config)
+    episode_returns = played.rewards.sum(dim=1)  # [B]: every step of an episode gets the same credit
+    expected = episode_returns.mean().expand_as(episode_returns)
+    returns, values = (on_every_step(x, played.mask) for x in (episode_returns, expected))
+    return replace(batch, returns=returns, values=values, raw_advantages=returns - values)
