@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check lab lab-zh notebooks models benchmark real clean
+.PHONY: run test test-cpus check lab lab-zh notebooks models benchmark real clean
 .DEFAULT_GOAL := run
 
 run: .venv/ready
@@ -10,6 +10,10 @@ run: .venv/ready
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
+
+# The same tests with the kernels of other processors; a part of them: make test-cpus CPUS="--mkl AVX2 tests/core/test_ppo.py"
+test-cpus: .venv/ready-dev
+	$(BIN)/python -m tests.support.processors -n 2 $(CPUS)
 
 check: .venv/ready-dev .venv/ready-real
 	$(BIN)/ruff check .

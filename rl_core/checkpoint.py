@@ -1,5 +1,6 @@
 """Checkpoints that are never half written, never half loaded, and never loaded into another run."""
 
+import glob
 import os
 import tempfile
 from collections.abc import Mapping
@@ -24,31 +25,37 @@ class Stateful(Protocol):
 
 
 Part = Stateful | torch.Generator
+PARTIAL = ".partial"
 
 
 def save(path: str | Path, parts: Mapping[str, Part], about: Mapping[str, Any]) -> None:
     """Write the parts' states to one file, with what they are `about` (algorithm, world, config, counters).
 
     The bytes go to a temporary file beside it, are forced to disk, and take the name in one step: a crash at any time
-    leaves the old file or the new one. Raises CheckpointError when the disk refuses, InvalidType for what `read` would
-    refuse; the old file is then intact.
+    leaves the old file or the new one. What a killed process left half written is removed by the next. Raises
+    CheckpointError when the disk refuses, InvalidType for what `read` would refuse; the old file is then intact.
     """
     path = Path(path)
     content = {"about": dict(about), "parts": {name: _state(part) for name, part in parts.items()}}
     for name, value in content.items():
         _check_plain(name, value)
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
+            leftover.unlink(missing_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL, delete=False
+        ) as file:
+            temporary = Path(file.name)
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise CheckpointError(f"path={path} cannot be written ({error}); free the disk or choose another.") from error
+    finally:  # an interrupt too; after the replacement there is none
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def read(path: str | Path) -> dict[str, dict[str, Any]]:
@@ -115,7 +122,7 @@ def _copy(state: Any) -> Any:
 
 
 def _check_plain(name: str, value: Any) -> None:
-    """Nothing; InvalidType for anything but tensors, numbers, text, and lists and dicts of these."""
+    """Raise InvalidType for anything but tensors, numbers, text, and lists and dicts of these."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             _check_plain(f"{name}[{key!r}]", inner)

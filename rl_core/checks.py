@@ -12,7 +12,7 @@ from rl_core.types import Metrics, Pairs, Prompt, Rollout
 
 
 def check_reference(network: Network, reference: Network | None) -> None:
-    """Nothing; InvalidArgument when the reference cannot be one."""
+    """Raise InvalidArgument where the reference cannot be one."""
     if reference is network:
         raise InvalidArgument("reference is the network itself; pass a frozen copy, or None for no reference.")
     if isinstance(network, nn.Module) and isinstance(reference, nn.Module):
@@ -27,21 +27,24 @@ def check_reference(network: Network, reference: Network | None) -> None:
 
 
 def live_rows_of(rollout: Rollout) -> Tensor:
-    """Return which rows have a step to learn from, [B] bool; InvalidArgument when none has."""
+    """Return which rows have a step to learn from, [B] bool; raise InvalidArgument where none has."""
     live = rollout.mask.any(dim=1)
     if not live.any():
-        raise InvalidArgument("rollout has no live step; play at least one that is not discarded.")
+        raise InvalidArgument(
+            f"rollout has no live step in its {len(rollout)} rows, whether cut short and discarded or empty; play more "
+            "rows, or let them have more steps to end in."
+        )
     return live
 
 
 def check_groups(rollout: Rollout, size: int) -> None:
-    """Nothing; InvalidArgument unless the rows are groups of that size, each from one start."""
+    """Raise InvalidArgument unless the rows are groups of that size, each from one start."""
     if len(rollout) % size:
         raise InvalidArgument(f"rollout has {len(rollout)} rows, no multiple of group_size={size}; play groups.")
     first = torch.arange(len(rollout), device=rollout.mask.device) // size * size  # each row's first sibling
-    apart = ~alike(rollout.prompt, rollout.prompt.rows(first), rollout.obs[:, 0], rollout.obs[first, 0])
-    if apart.any():
-        row = int(apart.nonzero()[0])
+    differs = ~same_start(rollout.prompt, rollout.prompt.rows(first), rollout.obs[:, 0], rollout.obs[first, 0])
+    if differs.any():
+        row = int(differs.nonzero()[0])
         raise InvalidArgument(
             f"rollout's rows {row // size * size} and {row} are of one group and began differently; play whole "
             f"episodes in an environment of group_size={size}."
@@ -49,28 +52,27 @@ def check_groups(rollout: Rollout, size: int) -> None:
 
 
 def check_starts(pairs: Pairs) -> None:
-    """Nothing; InvalidArgument unless both episodes of every pair began alike."""
+    """Raise InvalidArgument unless both episodes of every pair have one start."""
     chosen, rejected = pairs.chosen, pairs.rejected
-    apart = ~alike(chosen.prompt, rejected.prompt, chosen.obs[:, 0], rejected.obs[:, 0])
-    if apart.any():
-        raise InvalidArgument(
-            f"pairs has two episodes from different starts in row {int(apart.nonzero()[0])}; compare episodes from one."
-        )
+    differs = ~same_start(chosen.prompt, rejected.prompt, chosen.obs[:, 0], rejected.obs[:, 0])
+    if differs.any():
+        row = int(differs.nonzero()[0])
+        raise InvalidArgument(f"pairs has two episodes from different starts in row {row}; compare episodes from one.")
 
 
-def alike(one: Prompt, other: Prompt, first: Tensor, second: Tensor) -> Tensor:
+def same_start(left: Prompt, right: Prompt, left_obs: Tensor, right_obs: Tensor) -> Tensor:
     """Return which rows have the same prompt, whatever its padding, and the same first observation, [B] bool."""
-    width = max(one.tokens.shape[1], other.tokens.shape[1])
+    width = max(left.tokens.shape[1], right.tokens.shape[1])
     prompts = [
-        pad(torch.where(each.mask, each.tokens, -1), (width - each.tokens.shape[1], 0), value=-1)
-        for each in (one, other)
+        pad(torch.where(prompt.mask, prompt.tokens, -1), (width - prompt.tokens.shape[1], 0), value=-1)
+        for prompt in (left, right)
     ]
-    same = first == second
-    return (prompts[0] == prompts[1]).all(dim=1) & (same.flatten(1).all(dim=1) if same.dim() > 1 else same)
+    same_obs = (left_obs == right_obs).reshape(len(left_obs), -1).all(dim=1)
+    return (prompts[0] == prompts[1]).all(dim=1) & same_obs
 
 
 def diagnose(rollout: Rollout, logprobs: Tensor, ref_logprobs: Tensor, *, max_sampler_gap: float | None) -> Metrics:
-    """Return what is to be known of a rollout before learning from it; an error when its sampler was another policy."""
+    """Return the metrics of a rollout as it was played; raise InvalidState where another policy had sampled it."""
     mask = rollout.mask
     sampler_gap = select(rollout.logprobs - logprobs, mask).abs().max().item()
     if max_sampler_gap is not None and not sampler_gap <= max_sampler_gap:
@@ -86,18 +88,19 @@ def diagnose(rollout: Rollout, logprobs: Tensor, ref_logprobs: Tensor, *, max_sa
     }
 
 
-def first_ratio(step: Metrics) -> float:
-    """Return 1 + the first minibatch's largest |ratio - 1|; an error unless that is 1."""
-    if step["ratio_gap"] > 1e-4:
+def first_ratio(step: Metrics, *, max_first_ratio_gap: float | None) -> float:
+    """Return 1 + the first minibatch's largest |ratio - 1|; raise InvalidState where that is not 1."""
+    if max_first_ratio_gap is not None and not step["ratio_gap"] <= max_first_ratio_gap:
         raise InvalidState(
-            f"first_ratio={1 + step['ratio_gap']} is not 1: the network answers otherwise with gradient than without; "
-            "look for dropout, batch statistics, or an autocast around one of the two."
+            f"first_ratio={1 + step['ratio_gap']} is not 1 within max_first_ratio_gap={max_first_ratio_gap:.0e}: the "
+            "network answers otherwise with gradient than without; look for dropout, batch statistics, or an autocast "
+            "around one of the two, or pass a larger limit where kernels differ so much."
         )
     return 1 + step["ratio_gap"]
 
 
 def check_pairs(pairs: Pairs) -> None:
-    """Nothing; InvalidArgument unless every pair can be learnt from."""
+    """Raise InvalidArgument unless every pair can be learned from."""
     if not len(pairs):
         raise InvalidArgument("pairs is empty; pass at least one.")
     if len(pairs.rejected) != len(pairs.chosen):

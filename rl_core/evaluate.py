@@ -1,13 +1,17 @@
 """The only place where logits become log-probabilities."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from rl_core.errors import InvalidArgument
 from rl_core.interfaces import Network
 from rl_core.masked import select
 from rl_core.types import Episodes, Evaluation
+
+AnyEpisodes = TypeVar("AnyEpisodes", bound=Episodes)
 
 
 def log_softmax(logits: Tensor) -> Tensor:
@@ -20,8 +24,16 @@ def sample(logits: Tensor, generator: torch.Generator, *, greedy: bool = False) 
 
     Nothing is left out of the support (no top-k, no top-p), else the ratio of a surrogate loss would compare two
     different distributions. The generator lives on the logits' device.
+
+    Raises InvalidArgument for logits that give no probabilities: NaN, inf, or -inf for all of a row's actions.
     """
     logprobs = log_softmax(logits)
+    if logprobs.isnan().any():
+        row = int(logprobs.isnan().any(dim=-1).nonzero()[0])
+        raise InvalidArgument(
+            f"logits of row {row} are not finite, from {logits[row].min().item()} to {logits[row].max().item()}; lower "
+            "the learning rate, or load a network whose weights are numbers."
+        )
     if greedy:
         actions = logprobs.argmax(dim=-1)
     else:
@@ -45,9 +57,38 @@ def evaluate_actions(network: Network, episodes: Episodes) -> Evaluation:
 def evaluate_in(minibatches: Sequence[Tensor], network: Network, episodes: Episodes) -> Evaluation:
     """Return the evaluation of all rows without gradient, computed in the given minibatches.
 
-    A sum in another order differs in the last bit; in the very minibatches that are learnt from first, it does not.
+    A sum in another order differs in the last bit; in the very minibatches that are learned from first, it does not.
     """
     parts = [evaluate_actions(network, episodes.rows(index)) for index in minibatches]
     back = torch.cat(list(minibatches)).argsort()
     columns = zip(*((part.logprobs, part.entropy, part.values) for part in parts), strict=True)
     return Evaluation(*(torch.cat(column)[back] for column in columns))
+
+
+def learning_rows(network: Network, episodes: AnyEpisodes) -> AnyEpisodes:
+    """Return the rows that a network learns in: single live steps where it has no memory, else whole rows.
+
+    Steps are shuffled better one by one, as is usual for an MLP; a language model reads a step's past in its row.
+    """
+    return episodes.as_steps() if network.memoryless else episodes
+
+
+def evaluate_old(
+    network: Network,
+    reference: Network | None,
+    rows: Episodes,
+    minibatches: Sequence[Tensor],
+    *,
+    micro_rows: int | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return old log-probabilities, those of the reference, and old values, all [B, T], without gradient.
+
+    Old is what the network itself says before it changes, not what was recorded while sampling: the two differ by
+    rounding. Computed in the minibatches that are learned from first, `micro_rows` at a time, it is to the last bit
+    what the first step sees, and the first ratio is exactly 1. Without a reference its log-probabilities are the old
+    ones, so that the KL is 0.
+    """
+    parts = [part for index in minibatches for part in index.split(micro_rows or len(index))]
+    old = evaluate_in(parts, network, rows)
+    ref_logprobs = old.logprobs if reference is None else evaluate_in(parts, reference, rows).logprobs
+    return old.logprobs, ref_logprobs, old.values

@@ -2,13 +2,17 @@
 
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from rl_core.types import Episodes, Output, Prompt, TimeStep
 
 
 class Env(Protocol):
-    """B rows that advance in lock-step."""
+    """B rows that advance in lock-step.
+
+    The seed is an argument of whoever builds one, and no `reset` takes it: an episode that can be reseeded on the way
+    is soon played again and again. To begin anew from another seed, load the state of one that was built with it.
+    """
 
     def reset(self) -> tuple[Prompt, TimeStep]:
         """Return what each row starts from; rows that were only cut off go on where they were."""
@@ -60,6 +64,14 @@ class Network(Protocol):
 
     def __call__(self, prompt: Prompt, obs: Tensor) -> Output:
         """Return the answers to whole rows [B, T, *O]; equal to those of the steps, and the only way to gradients."""
+        ...
+
+
+class ActorCritic(Network, Protocol):
+    """A network that tells its critic from its policy, so that the two can learn at different rates."""
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that only the values depend on; none without a critic."""
         ...
 
 

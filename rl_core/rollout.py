@@ -21,24 +21,26 @@ def rollout(
     Rows that end early are padded: their mask is False, their later actions go nowhere. The generator lives on the
     environment's device. `group_size` tells that so many rows in a row share a prompt, which is then read only once.
     """
-    prompt, seen = env.reset()
+    prompt, timestep = env.reset()
     state = network.start(prompt.rows(slice(None, None, group_size)))
     state = network.repeat(state, group_size) if group_size > 1 else state
-    live = torch.ones_like(seen.terminated)  # [B]
-    usable = live
+    live = torch.ones_like(timestep.terminated)  # [B]
+    valid = live  # [B]: not discarded
     columns: list[tuple[Tensor, ...]] = []
     while live.any():
-        output, state = network.step(seen.obs, state)
+        output, state = network.step(timestep.obs, state)
         actions, logprobs = sample(output.logits, generator, greedy=greedy)
-        obs, seen = seen.obs, env.step(actions)
-        columns.append((obs, actions, live, logprobs, output.value, seen.reward, seen.terminated & live))
-        live = live & ~(seen.terminated | seen.truncated)
-        usable = usable & ~seen.discarded
-    last_value = network.step(seen.obs, state)[0].value
+        obs, timestep = timestep.obs, env.step(actions)
+        columns.append((obs, actions, live, logprobs, output.value, timestep.reward, timestep.terminated & live))
+        # Rows that ended go on in the tensors, and count no more.
+        live = live & ~(timestep.terminated | timestep.truncated)
+        valid = valid & ~timestep.discarded
+    # A row that was only cut off is worth what its last observation promises: column T of the values.
+    last_value = network.step(timestep.obs, state)[0].value
     obs, actions, mask, logprobs, values, rewards, terminated = (
         torch.stack(c, dim=1) for c in zip(*columns, strict=True)
     )
-    mask = mask & usable.unsqueeze(1)
+    mask = mask & valid.unsqueeze(1)
     values = torch.cat([values, last_value.unsqueeze(1)], dim=1)  # [B, T + 1]
     return Rollout(prompt, obs, actions, mask, logprobs, values, select(rewards, mask), terminated)
 
@@ -53,24 +55,24 @@ def relabel(played: Rollout, scorer: Scorer, *, micro_rows: int | None = None) -
     if micro_rows is not None:
         check_count("micro_rows", micro_rows, 1)
     live = played.mask.any(dim=1)
-    judged = played.episodes().rows(live)
-    size = micro_rows or max(1, len(judged))
-    parts = [scorer.score(judged.rows(slice(row, row + size))) for row in range(0, len(judged), size)]
-    scores = torch.cat(parts) if parts else played.rewards[live]
-    if scores.shape != judged.mask.shape or not select(scores, judged.mask).isfinite().all():
+    counted = played.episodes().rows(live)
+    size = micro_rows or max(1, len(counted))
+    parts = [scorer.score(counted.rows(slice(row, row + size))) for row in range(0, len(counted), size)]
+    scores = torch.cat(parts).to(played.rewards.dtype) if parts else played.rewards[live]
+    if scores.shape != counted.mask.shape or not select(scores, counted.mask).isfinite().all():
         raise InvalidArgument(
             f"scorer gave rewards of shape {tuple(scores.shape)}, finite: {bool(scores.isfinite().all())}; "
-            f"return one finite number per step, shape {tuple(judged.mask.shape)}."
+            f"return one finite number per step, shape {tuple(counted.mask.shape)}."
         )
     rewards = torch.zeros_like(played.rewards)
-    rewards[live] = select(scores.to(rewards.dtype), judged.mask)
+    rewards[live] = select(scores, counted.mask)
     return replace(played, rewards=rewards)
 
 
 def best_of_n(played: Rollout, n: int) -> Rollout:
     """Return the row of the highest return of each n consecutive rows, which share a start; the first of equals.
 
-    A row in which nothing counts is chosen only where there is no other.
+    Discarded rows are chosen only where all n are discarded.
     Nothing is trained: this is what choosing alone is worth, at n times the price. The KL of what is chosen to the
     policy that played is at most log n − (n − 1)/n nats.
     """

@@ -1,18 +1,30 @@
 """The nouns of the core: frozen dataclasses of tensors, one shape per field.
 
 Axis letters, here and everywhere: B rows, T steps, P prompt length - 1, A actions (the vocabulary), O one
-observation's shape. A row is one watched piece of an episode; rows advance in lock-step, and a row that has ended is
-padded with its mask False. A mask is True where a cell *counts*.
+observation's shape. The house's own words:
+
+row: one watched piece of an episode; rows advance in lock-step, and one that has ended is padded
+cell: one step of one row, a place of a tensor [B, T]
+mask: True where a cell *counts*
+live: a cell that counts, or a row that has one
+window: how many steps of an episode are watched at a time; a row cut off there goes on in the next rollout
+turn: one pass of a lesson's loop, such as a rollout and its update
+start: where an episode begins, a state of the pole or a question; a group, or a pair, has one
+kind: what a pair was judged by; a world has one or several
+reference: the frozen policy that the KL is measured from
+old: said by the policy before the update that is under way
+minibatch: the rows of one optimizer step; micro-batch: those of them that are in memory at once
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from rl_core.errors import InvalidArgument
+from rl_core.errors import InvalidArgument, check_count
+from rl_core.masked import masked_mean
 
 Metrics = dict[str, float]
 """What an update reports. The names, in both worlds (each algorithm fills those that it has):
@@ -23,8 +35,8 @@ explained_variance: of the returns by the old values | ratio_gap: a minibatch's 
 first_ratio: 1 + that of the first one | sampler_gap: largest |log-probability while sampling - old one|, nats |
 accuracy: share of pairs in which the chosen one scores higher, ties half |
 margin: mean score of the chosen less that of the rejected |
-chosen_reward, rejected_reward: those of DPO, β log π/π_ref of an episode | pairs: learnt from |
-grad_norm: before clipping | steps: live steps learnt from.
+chosen_reward, rejected_reward: those of DPO, β log π/π_ref of an episode | pairs: learned from |
+grad_norm: before clipping | steps: live steps learned from.
 """
 
 
@@ -71,7 +83,7 @@ class TimeStep(_Tensors):
 
     A row ends with `terminated` (nothing follows: the value beyond is 0), or with `truncated` alone (we stop watching:
     the value beyond is that of `obs`); both at once is termination. The step that ends a row carries that row's own
-    last observation, never one of the next episode. A `discarded` row, for whatever reason, must not be learnt from.
+    last observation, never one of the next episode. A `discarded` row, for whatever reason, must not be learned from.
     """
 
     obs: Tensor  # [B, *O]
@@ -123,8 +135,8 @@ class Episodes(_Tensors):
         return type(self)(prompt=Prompt.empty(count, live.device), **cut)
 
     def as_rows(self, x: Tensor) -> Tensor:
-        """Return what was said of each live step of `as_steps()`, [N, 1], in the places of the steps, [B, T]."""
-        return x.new_zeros(self.mask.shape).masked_scatter(self.mask, x)
+        """Return numbers of the rows of `as_steps()`, [N, 1], in the places of the steps, [B, T]; those of rows."""
+        return x if x.shape == self.mask.shape else x.new_zeros(self.mask.shape).masked_scatter(self.mask, x)
 
     def trim(self) -> Self:
         """Return the same rows without the columns that are padding in all of them."""
@@ -175,13 +187,25 @@ class Rollout(Episodes):
 
 @dataclass(frozen=True)
 class Batch(Episodes):
-    """Episodes with everything a loss needs of the time when they were played (`old`), all [B, T]."""
+    """Episodes with what every policy gradient needs of the time before the update (`old`), all [B, T]."""
 
-    logprobs: Tensor
-    ref_logprobs: Tensor
+    logprobs: Tensor  # nats
+    ref_logprobs: Tensor  # nats
+    advantages: Tensor  # as the loss takes them: normalised, or in deviations of a group, where that is asked for
+
+    @classmethod
+    def of(cls, episodes: Episodes, **old: Tensor) -> Self:
+        """Return the episodes with what is known of them, each [B, T]."""
+        return cls(episodes.prompt, episodes.obs, episodes.actions, episodes.mask, **old)
+
+
+@dataclass(frozen=True)
+class ValuedBatch(Batch):
+    """A batch whose advantages come from a critic, with what the critic said and what it should learn, all [B, T]."""
+
     values: Tensor
-    advantages: Tensor
-    returns: Tensor
+    returns: Tensor  # value targets
+    raw_advantages: Tensor  # before normalisation, in units of the reward: returns - values
 
 
 @dataclass(frozen=True)
@@ -191,6 +215,10 @@ class Evaluation(_Tensors):
     logprobs: Tensor  # nats
     entropy: Tensor  # nats
     values: Tensor
+
+    def mean_entropy(self, mask: Tensor) -> float:
+        """Return the entropy of an average live step, nats."""
+        return masked_mean(self.entropy.detach(), mask).item()
 
 
 @dataclass(frozen=True)
@@ -207,6 +235,15 @@ class Pairs(_Tensors):
     def lengths(self) -> Tensor:
         """Return the live steps of the longer of the two, [N]."""
         return torch.maximum(self.chosen.mask.sum(dim=1), self.rejected.mask.sum(dim=1))
+
+    def counts(self) -> Metrics:
+        """Return how many pairs there are, and how many live steps in them."""
+        return {"pairs": float(len(self)), "steps": float(self.chosen.mask.sum() + self.rejected.mask.sum())}
+
+    def in_parts(self, rows: int) -> Iterator[Self]:
+        """Return the pairs, so many at a time, each part without the columns that are padding in all of it."""
+        check_count("rows", rows, 1)
+        return (self.rows(slice(first, first + rows)).trim() for first in range(0, len(self), rows))
 
     def trim(self) -> Self:
         """Return the same pairs without the columns that are padding in all of them."""

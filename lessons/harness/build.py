@@ -1,14 +1,15 @@
 """What a run is made of, each part built from the run's settings, and what is checked before."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from lessons.harness.settings import PairSettings, PlaySettings, Settings
+from lessons.harness.settings import PairSettings, PlaySettings, PPOSettings, Settings
 from lessons.worlds import World
 from rl_core.errors import InvalidArgument, check_choice
-from rl_core.interfaces import Env
+from rl_core.interfaces import ActorCritic, Env
 
 
 def frozen(world: World, start: str, *, seed: int, device: str) -> nn.Module:
@@ -72,12 +73,65 @@ def saved_scorer(world: World, folder: str, device: str) -> nn.Module:
     return world.scorer(folder, seed=0, device=device).requires_grad_(False)
 
 
+def optimizer_of(learner: nn.Module, config: Settings) -> torch.optim.Optimizer:
+    """Return Adam over all that can learn."""
+    return torch.optim.Adam(trainable(learner.parameters()), lr=config.learning_rate, eps=config.adam_eps, fused=True)
+
+
+def two_rates(network: ActorCritic, config: PPOSettings) -> torch.optim.Optimizer:
+    """Return Adam over a policy, first, and its critic, second, each at its own rate."""
+    critic = trainable(network.critic_parameters())
+    policy = [parameter for parameter in trainable(network.parameters()) if all(parameter is not p for p in critic)]
+    groups = [
+        {"params": policy, "lr": config.learning_rate},
+        {"params": critic, "lr": config.critic_learning_rate},
+    ]
+    return torch.optim.Adam(groups, eps=config.adam_eps, fused=True)
+
+
+def trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """Return those that are not frozen."""
+    return [parameter for parameter in parameters if parameter.requires_grad]
+
+
 def schedule_of(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the learning-rate schedule, which moves once an iteration, or once a pass."""
+    """Return the schedule of the learning rates, which moves once an iteration, or once a pass.
+
+    In a warm-up the first group's rate, the policy's, is 0.
+    """
+    if config.passes_before:
+        return warmed_up(optimizer, config)
     if config.schedule == "constant" or not config.learning_rate:
         return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     if config.schedule == "one_cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=config.passes_in_all + 1, pct_start=0.1, cycle_momentum=False
-        )
+        return one_cycle(optimizer, config.learning_rate, config.passes_in_all, climb=0.1)
     return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, config.passes_in_all)
+
+
+def one_cycle(
+    optimizer: torch.optim.Optimizer, highest: float, moves: int, *, climb: float
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    """Return a learning rate that climbs for a share of its moves and comes down as a cosine."""
+    total = moves + 1
+    if climb * total == 1:  # torch divides by the climb's width, climb * total - 1 moves; then begin at the top
+        climb *= 1 - 1e-6
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, highest, total_steps=total, pct_start=climb, cycle_momentum=False
+    )
+
+
+def warmed_up(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
+    """Return a schedule that begins after the warm-up, in which the policy's rate is 0 and the critic's at its highest.
+
+    At rate 0 Adam takes no step, to the last bit, and has its moments at hand when the policy's turn comes.
+    """
+    falls = config.schedule == "linear"
+
+    def critic(move: int) -> float:
+        done = max(0, move - config.passes_before) / config.passes_in_all
+        return 1 - done if falls else 1.0
+
+    def policy(move: int) -> float:
+        return 0.0 if move < config.passes_before else critic(move)
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, [policy, critic])

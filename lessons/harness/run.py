@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lessons.harness.build import check_data, env_of, frozen, schedule_of, scorer_of
+from lessons.harness.build import check_data, env_of, frozen, optimizer_of, schedule_of, scorer_of, two_rates
 from lessons.harness.evaluation import Evaluated
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.settings import Settings
@@ -60,8 +60,7 @@ class Run(Evaluated):
         network = world.network(config.start, seed=seed, device=device, critic=recipe.needs_critic)
         scorer = scorer_of(world, config, seed, device, is_trained=recipe.trains_reward_model)
         learner = scorer if recipe.trains_reward_model and scorer is not None else network
-        trainable = [parameter for parameter in learner.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.Adam(trainable, lr=config.learning_rate, eps=config.adam_eps, fused=True)
+        optimizer = two_rates(network, config) if recipe.needs_critic else optimizer_of(learner, config)
         return cls(
             recipe=recipe,
             world=world,

@@ -1,7 +1,8 @@
 """The kinds of settings there are; their values in each world stand beside each loop, in `lessons/`."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from rl_core.algorithms.dpo import DPOConfig
 from rl_core.algorithms.grpo import GRPOConfig
@@ -9,9 +10,9 @@ from rl_core.algorithms.ppo import PPOConfig
 from rl_core.algorithms.reinforce import ReinforceConfig
 from rl_core.algorithms.reward_model import RewardModelConfig
 from rl_core.algorithms.sft import SFTConfig
-from rl_core.errors import InvalidArgument, check_at_least, check_between, check_choice, check_count, check_positive
+from rl_core.config import Config, Count, NonNegative, Positive, Share
+from rl_core.errors import InvalidArgument, check_count
 
-SCHEDULES = ("linear", "one_cycle", "constant")
 QUICK = 3  # iterations of a smoke run
 QUICK_ROWS, QUICK_STARTS, QUICK_DEMONSTRATIONS, QUICK_REPLAYS = 16, 32, 64, 4  # the most of each in a smoke run
 ROUNDED = {"bfloat16": 1.0}
@@ -19,8 +20,7 @@ ROUNDED = {"bfloat16": 1.0}
 
 
 def check_noise(noise: float, preferences: str | None) -> None:
-    """Raise InvalidArgument for a share outside [0, 1], and for noise in a learner's own pairs."""
-    check_between("noise", noise, 0, 1)
+    """Raise InvalidArgument for noise in a learner's own pairs."""
     if noise and preferences is not None:
         raise InvalidArgument(
             f"noise={noise} with preferences={preferences!r}: your own pairs are not swapped; pass 0."
@@ -28,29 +28,21 @@ def check_noise(noise: float, preferences: str | None) -> None:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Config):
     """What every run has, whatever it learns by."""
 
     start: str = "reference"
     """Where the policy starts: reference, base, scratch, or the folder of a world in a run, as runs/.../language."""
-    iterations: int = 40
+    iterations: Count = 40
     """Training iterations, >= 1."""
-    learning_rate: float = 3e-4
+    learning_rate: NonNegative = 3e-4
     """Peak learning rate (Adam), >= 0."""
     schedule: Literal["linear", "one_cycle", "constant"] = "linear"
     """Learning-rate schedule: linear decay to 0; one_cycle: 10 % warm-up, then cosine decay; constant."""
-    adam_eps: float = 1e-8
+    adam_eps: Positive = 1e-8
     """Adam's epsilon, > 0. Policy gradients usually take 1e-5."""
-    evaluate_every: int = 4096
+    evaluate_every: Count = 4096
     """Evaluate every so many live steps while training, >= 1. The time is not counted."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for name in ("iterations", "evaluate_every"):
-            check_at_least(name, getattr(self, name), 1)
-        check_at_least("learning_rate", self.learning_rate, 0)
-        check_choice("schedule", self.schedule, SCHEDULES)
-        check_positive("adam_eps", self.adam_eps)
 
     def adjusted(self, *, start: str | None, quick: bool, dtype: str = "float32") -> Self:
         """Return the settings as the command line's options for all worlds want them."""
@@ -74,19 +66,19 @@ class Settings:
         """Return how many rows may be in a forward pass; None: all."""
         return None
 
+    @property
+    def passes_before(self) -> int:
+        """Return for how many moves nothing but a critic learns."""
+        return 0
+
 
 @dataclass(frozen=True)
 class SFTSettings(Settings):
     """A whole run of SFT; an iteration is one pass over fresh demonstrations."""
 
-    demonstrations: int = 200
+    demonstrations: Count = 200
     """Demonstrations in an iteration, >= 1."""
     update: SFTConfig = field(default_factory=SFTConfig)
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        super().__post_init__()
-        check_count("demonstrations", self.demonstrations, 1)
 
     def quick_changes(self) -> dict[str, Any]:
         """Return what a smoke run has less of."""
@@ -102,9 +94,9 @@ class SFTSettings(Settings):
 class PairSettings(Settings):
     """What every run has that learns from pairs of episodes."""
 
-    starts: int = 400
+    starts: Count = 400
     """Starts in an iteration, from each of which two episodes are played and compared, >= 1."""
-    noise: float = 0.0
+    noise: Share = 0.0
     """Share of training pairs with the preference flipped, in [0, 1]."""
     kinds: tuple[str, ...] = ()
     """Kinds of pairs to learn from. Default: all that the world has."""
@@ -112,9 +104,8 @@ class PairSettings(Settings):
     """JSONL file of your own pairs, in place of the world's."""
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Check every field, and that a learner's own pairs are not swapped."""
         super().__post_init__()
-        check_count("starts", self.starts, 1)
         check_noise(self.noise, self.preferences)
 
     def quick_changes(self) -> dict[str, Any]:
@@ -138,9 +129,9 @@ class RewardModelSettings(PairSettings):
 class DPOSettings(PairSettings):
     """A whole run of DPO; an iteration is a round of fresh pairs, each from one start."""
 
-    starts: int = 500
+    starts: Count = 500
     """Starts in a round, from each of which two episodes are played and compared, >= 1."""
-    passes: int = 1
+    passes: Count = 1
     """Passes over the pairs of a round, >= 1."""
     writer: Literal["policy", "reference"] = "policy"
     """Who plays the episodes that are compared: the current policy, or the reference (as in an offline data set)."""
@@ -149,11 +140,8 @@ class DPOSettings(PairSettings):
     update: DPOConfig = field(default_factory=DPOConfig)
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Check every field, and that a learner's own pairs are not swapped."""
         super().__post_init__()
-        check_count("passes", self.passes, 1)
-        check_choice("writer", self.writer, ["policy", "reference"])
-        check_choice("anchor", self.anchor, ["start", "round"])
 
     def quick_changes(self) -> dict[str, Any]:
         """Return what a smoke run has less of."""
@@ -174,20 +162,15 @@ class DPOSettings(PairSettings):
 class PlaySettings(Settings):
     """What every run has that learns from its own episodes; an iteration is a rollout with an update."""
 
-    adam_eps: float = 1e-5
-    rows: int = 64
+    adam_eps: Positive = 1e-5
+    rows: Count = 64
     """Rows of a rollout (num_envs; batch size in language), >= 1."""
-    steps: int = 64
+    steps: Count = 64
     """Maximum steps per row: rollout window in CartPole, max_new_tokens in language; >= 1."""
     scorer: str | None = None
     """Folder of a trained reward model, in place of the world's own reward."""
-    update: Any = None
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        super().__post_init__()
-        for name in ("rows", "steps"):
-            check_count(name, getattr(self, name), 1)
+    if TYPE_CHECKING:
+        update: Any  # each algorithm's own config, which its settings declare
 
     def adjusted(self, *, start: str | None, quick: bool, dtype: str = "float32") -> Self:
         """Return the settings as the command line's options for all worlds want them."""
@@ -216,21 +199,48 @@ class PlaySettings(Settings):
 
 @dataclass(frozen=True)
 class PPOSettings(PlaySettings):
-    """A whole run of PPO."""
+    """A whole run of PPO; its first turns may be the critic's alone."""
 
-    replays: int = 64
+    critic_learning_rate: NonNegative = 1e-3
+    """Peak learning rate of the critic (Adam), >= 0."""
+    warmup: Annotated[int, partial(check_count, low=0)] = 0
+    """The first so many iterations teach the critic alone, while the policy stays as it was, >= 0."""
+    replays: Annotated[int, partial(check_count, low=0)] = 64
     """How often the report plays on from a state to find its true value: 2 or more, or 0 for not at all."""
     update: PPOConfig = field(default_factory=PPOConfig)
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Check every field, and that a warm-up leaves the policy its iterations."""
         super().__post_init__()
         if self.replays:
             check_count("replays", self.replays, 2)
+        if self.warmup >= self.iterations:
+            raise InvalidArgument(
+                f"warmup={self.warmup} with iterations={self.iterations} leaves the policy none; pass fewer."
+            )
+        if self.warmup and self.schedule == "one_cycle":
+            raise InvalidArgument(f"schedule='one_cycle' with warmup={self.warmup}; pass linear or constant.")
 
     def quick_changes(self) -> dict[str, Any]:
         """Return what a smoke run has less of."""
-        return super().quick_changes() | {"replays": min(QUICK_REPLAYS, self.replays)}
+        return super().quick_changes() | {
+            "replays": min(QUICK_REPLAYS, self.replays),
+            "warmup": min(1, self.warmup),
+        }
+
+    def idle(self) -> Self:
+        """Return the settings of the control that must learn nothing, neither to act nor to foresee."""
+        return replace(super().idle(), critic_learning_rate=0.0)
+
+    @property
+    def passes_in_all(self) -> int:
+        """Return in how many moves the learning rates come down: all but those of the warm-up."""
+        return self.iterations - self.warmup
+
+    @property
+    def passes_before(self) -> int:
+        """Return for how many moves nothing but the critic learns."""
+        return self.warmup
 
 
 @dataclass(frozen=True)
@@ -261,20 +271,15 @@ class ReinforceSettings(PlaySettings):
 class BestOfNSettings(Settings):
     """Choosing without learning."""
 
-    iterations: int = 1
-    n: int = 8
+    iterations: Count = 1
+    n: Count = 8
     """Episodes from each start, of which the best is taken, >= 1."""
     scorer: str | None = None
     """Folder of a trained reward model that chooses. Default: the world's own reward."""
 
-    def __post_init__(self) -> None:
-        """Check every field."""
-        super().__post_init__()
-        check_count("n", self.n, 1)
-
 
 @dataclass(frozen=True)
-class RLHFSettings:
+class RLHFSettings(Config):
     """The three steps of RLHF; each step's start is where the one before ended."""
 
     sft: SFTSettings = field(default_factory=SFTSettings)

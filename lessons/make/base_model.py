@@ -15,6 +15,7 @@ import tyro
 from tqdm import tqdm
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from lessons.harness.build import one_cycle
 from lessons.harness.command_line import configure_torch, exit_with, machine_info, writable_folder
 from lessons.worlds.language.bpe import build_tokenizer
 from lessons.worlds.language.demonstrations import chats, raw_texts
@@ -57,9 +58,7 @@ def run(options: Options) -> dict[str, Any]:
     tokenizer = build_tokenizer(tokenizer_texts(options.seed))
     network = TokenNetwork(fresh_model(options, tokenizer))
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, options.learning_rate, total_steps=options.passes + 1, pct_start=0.05, cycle_momentum=False
-    )
+    schedule = one_cycle(optimizer, options.learning_rate, options.passes, climb=0.05)
     generator = torch.Generator().manual_seed(options.seed)
 
     progress = tqdm(range(options.passes), desc="pre-training")

@@ -1,64 +1,51 @@
 """Group-relative policy optimisation: the other answers to the same question are the critic."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from rl_core.advantages import group_advantages, kl_shaped_rewards, on_every_step
 from rl_core.checks import check_groups, check_reference, diagnose, first_ratio, live_rows_of
-from rl_core.errors import check_at_least, check_choice, check_count, check_positive
-from rl_core.evaluate import evaluate_actions, evaluate_in
+from rl_core.config import Config, Count, NonNegative, Positive, Several
+from rl_core.evaluate import evaluate_actions, evaluate_old
 from rl_core.interfaces import Network
-from rl_core.losses.grpo import AVERAGES, grpo_loss
+from rl_core.losses.grpo import grpo_loss
 from rl_core.masked import select
-from rl_core.minibatches import shuffled
+from rl_core.minibatches import possible_minibatches, shuffled
 from rl_core.optimize import live_cells, live_rows, mean_metrics, optimizer_step
 from rl_core.types import Batch, Metrics, Rollout
 
-PLACES = ("loss", "reward")
-
 
 @dataclass(frozen=True)
-class GRPOConfig:
+class GRPOConfig(Config):
     """What one update of GRPO reads."""
 
-    group_size: int = 8
+    group_size: Several = 8
     """Episodes from one start, which are compared with each other; >= 2."""
     scale: bool = True
     """Whether advantages are in standard deviations of their group; False is Dr. GRPO."""
-    average: str = "token"
+    average: Literal["token", "episode"] = "token"
     """Of the loss: token (over all steps), or episode (over each episode's steps first, as in the paper)."""
-    clip: float | None = 0.2
-    """How far a ratio may pay, > 0; None: no clip."""
-    beta: float = 0.04
+    clip: Positive | None = 0.2
+    """Clip range ε of the ratio, > 0; None: no clipping."""
+    beta: NonNegative = 0.04
     """Price of a nat of KL to the reference, >= 0, in units of the advantage (loss) or of the return (reward)."""
-    kl_in: str = "loss"
+    kl_in: Literal["loss", "reward"] = "loss"
     """Where it is paid: loss (k3, as in the paper), or reward (k1, as in `ppo`; best without `scale`). See `grpo`."""
-    epochs: int = 1
+    epochs: Count = 1
     """Passes over the rollout, >= 1."""
-    minibatches: int = 4
-    """Parts into which a pass is dealt, >= 1."""
-    micro_rows: int | None = None
+    minibatches: Count = 4
+    """Minibatches in a pass, >= 1."""
+    micro_rows: Count | None = None
     """Rows in a forward pass; None: the whole minibatch. Changes memory, not the result."""
-    max_grad_norm: float | None = 1.0
+    max_grad_norm: Positive | None = 1.0
     """Largest norm of the gradient, > 0; None: no limit."""
-    max_sampler_gap: float | None = 1e-4
+    max_sampler_gap: Positive | None = 1e-4
     """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        check_count("group_size", self.group_size, 2)
-        check_choice("average", self.average, AVERAGES)
-        check_at_least("beta", self.beta, 0)
-        check_choice("kl_in", self.kl_in, PLACES)
-        for name in ("epochs", "minibatches"):
-            check_count(name, getattr(self, name), 1)
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 1)
-        for name in ("clip", "max_grad_norm", "max_sampler_gap"):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
+    max_first_ratio_gap: Positive | None = 1e-4
+    """Largest |ratio - 1| before anything is learned, > 0; None: no guard."""
 
 
 def grpo(
@@ -82,65 +69,61 @@ def grpo(
     """
     check_reference(network, reference)
     check_groups(rollout, config.group_size)
-    live = live_rows_of(rollout)
+    if reference is None:
+        config = replace(config, beta=0.0)  # no reference, no KL to pay for
+    live = live_rows_of(rollout)  # [B]
     rollout = rollout.rows(live)
-    deal = shuffled(len(rollout), config.minibatches, generator)
-    parts = [part for index in deal for part in index.split(config.micro_rows or len(index))]
-    episodes = rollout.episodes()
-    logprobs = evaluate_in(parts, network, episodes).logprobs
-    ref_logprobs = logprobs if reference is None else evaluate_in(parts, reference, episodes).logprobs
-    found = diagnose(rollout, logprobs, ref_logprobs, max_sampler_gap=config.max_sampler_gap)
+    count = possible_minibatches(config.minibatches, live=len(rollout), most=len(live))
+    minibatches = shuffled(len(rollout), count, generator)
 
-    beta = config.beta if reference is not None else 0.0
-    in_reward, in_loss = (beta, 0.0) if config.kl_in == "reward" else (0.0, beta)
-    shaped = select(rollout.rewards, rollout.mask)
-    if in_reward:
-        shaped = kl_shaped_rewards(shaped, logprobs, ref_logprobs, rollout.mask, beta=in_reward)
-    returns = shaped.new_zeros(len(live)).masked_scatter(live, shaped.sum(dim=1))  # [B]
+    # Old is what the network says before it changes, in the very minibatches that it then learns from.
+    logprobs, ref_logprobs, _ = evaluate_old(
+        network, reference, rollout.episodes(), minibatches, micro_rows=config.micro_rows
+    )
+    metrics = diagnose(rollout, logprobs, ref_logprobs, max_sampler_gap=config.max_sampler_gap)
+
+    rewards = select(rollout.rewards, rollout.mask)
+    if config.beta and config.kl_in == "reward":
+        rewards = kl_shaped_rewards(rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
+    # Rows that are discarded keep their place in their group, and take no part in it.
+    returns = rewards.new_zeros(len(live)).masked_scatter(live, rewards.sum(dim=1))  # [B]
     advantages = group_advantages(returns, config.group_size, scale=config.scale, counts=live)[live]
-    batch = Batch(
-        rollout.prompt,
-        rollout.obs,
-        rollout.actions,
-        rollout.mask,
+    batch = Batch.of(
+        rollout,
         logprobs=logprobs,
         ref_logprobs=ref_logprobs,
-        values=torch.zeros_like(logprobs),
         advantages=on_every_step(advantages, rollout.mask),
-        returns=shaped,
     )
-    steps: list[Metrics] = []
+
+    # Whole episodes in every minibatch, with or without a memory: an episode's steps share one advantage.
+    updates: list[Metrics] = []
     for _ in range(config.epochs):
-        for index in deal:
-            steps.append(_descend(network, optimizer, batch.rows(index), config, beta=in_loss))
-        deal = shuffled(len(batch), config.minibatches, generator)
-    return mean_metrics(steps) | found | {"first_ratio": first_ratio(steps[0])}
+        for index in minibatches:
+            update = optimizer_step(
+                optimizer,
+                batch.rows(index),
+                lambda part: _loss(network, part, config),
+                weight_of=live_cells if config.average == "token" else live_rows,
+                micro_rows=config.micro_rows,
+                max_grad_norm=config.max_grad_norm,
+            )
+            updates.append(update)
+        minibatches = shuffled(len(batch), count, generator)
+    ratio = first_ratio(updates[0], max_first_ratio_gap=config.max_first_ratio_gap)
+    return mean_metrics(updates) | metrics | {"first_ratio": ratio}
 
 
-def _descend(
-    network: Network, optimizer: torch.optim.Optimizer, minibatch: Batch, config: GRPOConfig, *, beta: float
-) -> Metrics:
-    """Return the metrics of one step down the loss on a minibatch."""
-
-    def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
-        now = evaluate_actions(network, part)
-        loss, metrics = grpo_loss(
-            now.logprobs,
-            part.logprobs,
-            part.ref_logprobs,
-            part.advantages,
-            part.mask,
-            clip=config.clip,
-            beta=beta,
-            average=config.average,
-        )
-        return loss, metrics | {"entropy": (now.entropy.detach().sum() / part.mask.sum()).item()}
-
-    return optimizer_step(
-        optimizer,
-        minibatch,
-        loss_of,
-        weight_of=live_cells if config.average == "token" else live_rows,
-        micro_rows=config.micro_rows,
-        max_grad_norm=config.max_grad_norm,
+def _loss(network: Network, part: Batch, config: GRPOConfig) -> tuple[Tensor, Metrics]:
+    """Return the loss of some rows and its metrics."""
+    now = evaluate_actions(network, part)
+    loss, metrics = grpo_loss(
+        now.logprobs,
+        part.logprobs,
+        part.ref_logprobs,
+        part.advantages,
+        part.mask,
+        clip=config.clip,
+        beta=config.beta if config.kl_in == "loss" else 0.0,
+        average=config.average,
     )
+    return loss, metrics | {"entropy": now.mean_entropy(part.mask)}

@@ -8,58 +8,47 @@ from torch import Tensor
 
 from rl_core.advantages import gae, kl_shaped_rewards, normalize
 from rl_core.checks import check_reference, diagnose, first_ratio, live_rows_of
-from rl_core.errors import check_at_least, check_between, check_count, check_positive
-from rl_core.evaluate import evaluate_actions, evaluate_in
+from rl_core.config import Config, Count, NonNegative, Positive, Share
+from rl_core.errors import InvalidArgument
+from rl_core.evaluate import evaluate_actions, evaluate_old, learning_rows
 from rl_core.interfaces import Network
 from rl_core.losses.ppo import ppo_loss
-from rl_core.masked import masked_mean, select
-from rl_core.minibatches import shuffled
+from rl_core.masked import masked_mean, rounding_noise, select
+from rl_core.minibatches import possible_minibatches, shuffled
 from rl_core.optimize import live_cells, mean_metrics, optimizer_step
-from rl_core.types import Batch, Episodes, Metrics, Rollout
+from rl_core.types import Metrics, Rollout, ValuedBatch
 
 
 @dataclass(frozen=True)
-class PPOConfig:
+class PPOConfig(Config):
     """What one update of PPO reads."""
 
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount per step, in [0, 1]."""
-    lam: float = 0.95
+    lam: Share = 0.95
     """λ of the advantage estimate, in [0, 1]."""
-    beta: float = 0.0
+    beta: NonNegative = 0.0
     """Reward lost per nat of KL to the reference, >= 0."""
-    clip: float | None = 0.2
-    """How far a ratio may pay, > 0; None: no clip."""
-    value_clip: float | None = None
-    """How far a value may move, in units of the return, > 0; None: no clip."""
-    value_weight: float = 0.5
-    """Weight of the critic's loss, >= 0."""
-    entropy_weight: float = 0.0
-    """Weight of the entropy bonus, >= 0."""
-    epochs: int = 4
+    clip: Positive | None = 0.2
+    """Clip range ε of the ratio, > 0; None: no clipping."""
+    value_clip: Positive | None = None
+    """Clip range of the value, in units of the return, > 0; None: no clipping."""
+    value_weight: NonNegative = 0.5
+    """Weight of the critic's loss (vf_coef), >= 0."""
+    entropy_weight: NonNegative = 0.0
+    """Weight of the entropy bonus (ent_coef), >= 0."""
+    epochs: Count = 4
     """Passes over the rollout, >= 1."""
-    minibatches: int = 4
-    """Parts into which a pass is dealt, >= 1."""
-    micro_rows: int | None = None
+    minibatches: Count = 4
+    """Minibatches in a pass, >= 1."""
+    micro_rows: Count | None = None
     """Rows in a forward pass; None: the whole minibatch. Changes memory, not the result."""
-    max_grad_norm: float | None = 0.5
+    max_grad_norm: Positive | None = 0.5
     """Largest norm of the gradient, > 0; None: no limit."""
-    max_sampler_gap: float | None = 1e-4
+    max_sampler_gap: Positive | None = 1e-4
     """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for name in ("gamma", "lam"):
-            check_between(name, getattr(self, name), 0, 1)
-        for name in ("beta", "value_weight", "entropy_weight"):
-            check_at_least(name, getattr(self, name), 0)
-        for name in ("epochs", "minibatches"):
-            check_count(name, getattr(self, name), 1)
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 1)
-        for name in ("clip", "value_clip", "max_grad_norm", "max_sampler_gap"):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
+    max_first_ratio_gap: Positive | None = 1e-4
+    """Largest |ratio - 1| before anything is learned, > 0; None: no guard."""
 
 
 def ppo(
@@ -70,100 +59,105 @@ def ppo(
     config: PPOConfig,
     generator: torch.Generator,
 ) -> Metrics:
-    """Return the metrics of one update on one rollout; without a reference the KL is 0.
-
-    "Old" is what the network itself says of the rollout before it changes, not what was recorded while sampling (the
-    two differ by rounding; `sampler_gap` tells by how much). It is computed in the minibatches that are learnt from
-    first, so the first ratio is exactly 1.
-    """
+    """Return the metrics of one update on one rollout; without a reference the KL is 0."""
     check_reference(network, reference)
+    cells = rollout.mask.numel()
     rollout = rollout.rows(live_rows_of(rollout))
-    rows = rollout.episodes().as_steps() if network.memoryless else rollout.episodes()
-    deal = shuffled(len(rows), config.minibatches, generator)
 
-    batch = played_batch(network, reference, rollout, rows, deal, config)
-    found = diagnose(rollout, batch.logprobs, batch.ref_logprobs, max_sampler_gap=config.max_sampler_gap)
-    found["explained_variance"] = explained_variance(batch)
-    learnt = batch.as_steps() if network.memoryless else batch
+    # Minibatches are of single steps for an MLP, which are shuffled freely, and of whole answers for a language model.
+    rows = learning_rows(network, rollout.episodes())
+    count = possible_minibatches(config.minibatches, live=len(rows), most=cells // rows.mask.shape[1])
+    minibatches = shuffled(len(rows), count, generator)
 
-    steps: list[Metrics] = []
+    # Old is what the network says before it changes, in the very minibatches that it then learns from.
+    batch = played_batch(network, reference, rollout, config, minibatches)
+    metrics = diagnose(rollout, batch.logprobs, batch.ref_logprobs, max_sampler_gap=config.max_sampler_gap)
+    metrics["explained_variance"] = explained_variance(batch)
+
+    # Several passes over the same rollout: the ratio leaves 1, and the clip ends what a step can gain.
+    parts = learning_rows(network, batch)
+    updates: list[Metrics] = []
     for _ in range(config.epochs):
-        for index in deal:
-            minibatch = learnt.rows(index)
-            steps.append(_descend(network, optimizer, minibatch, config))
-        deal = shuffled(len(rows), config.minibatches, generator)
-    return mean_metrics(steps) | found | {"first_ratio": first_ratio(steps[0])}
+        for index in minibatches:
+            update = optimizer_step(
+                optimizer,
+                parts.rows(index),
+                lambda part: _loss(network, part, config),
+                weight_of=live_cells,
+                micro_rows=config.micro_rows,
+                max_grad_norm=config.max_grad_norm,
+            )
+            updates.append(update)
+        minibatches = shuffled(len(rows), count, generator)
+    ratio = first_ratio(updates[0], max_first_ratio_gap=config.max_first_ratio_gap)
+    return mean_metrics(updates) | metrics | {"first_ratio": ratio}
 
 
 def played_batch(
     network: Network,
     reference: Network | None,
     rollout: Rollout,
-    rows: Episodes,
-    deal: Sequence[Tensor],
     config: PPOConfig,
-) -> Batch:
-    """Return the rollout with its old log-probabilities and values, its advantages and its returns, [B, T]."""
-    parts = [part for index in deal for part in index.split(config.micro_rows or len(index))]
-    now = evaluate_in(parts, network, rows)
-    ref_logprobs = now.logprobs if reference is None else evaluate_in(parts, reference, rows).logprobs
+    minibatches: Sequence[Tensor] | None = None,
+) -> ValuedBatch:
+    """Return the rollout with its old log-probabilities and values, its advantages and its returns, [B, T].
 
-    said = (now.logprobs, ref_logprobs, now.values)
-    logprobs, ref_logprobs, values = (rollout.as_rows(x) for x in said) if network.memoryless else said
-    shaped = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
+    The minibatches are indices of `learning_rows` of its episodes; None: all rows in order.
+    """
+    rows = learning_rows(network, rollout.episodes())
+    in_order = [torch.arange(len(rows), device=rows.mask.device)]
+    old = evaluate_old(network, reference, rows, minibatches or in_order, micro_rows=config.micro_rows)
+    logprobs, ref_logprobs, values = (rollout.as_rows(x) for x in old)  # [B, T]
+
+    # The KL is paid for in the reward, before the critic is asked, so that it foresees the price too.
+    rewards = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
     # The value of what a row saw last, for rows that were cut off, was recorded while playing.
     bootstrapped = rollout.values.clone()  # [B, T + 1]
     bootstrapped[:, :-1] = torch.where(rollout.mask, values, rollout.values[:, :-1])
     advantages, returns = gae(
-        shaped, bootstrapped, rollout.terminated, rollout.mask, gamma=config.gamma, lam=config.lam
+        rewards, bootstrapped, rollout.terminated, rollout.mask, gamma=config.gamma, lam=config.lam
     )
-    advantages = normalize(advantages, rollout.mask)
-    return Batch(
-        rollout.prompt,
-        rollout.obs,
-        rollout.actions,
-        rollout.mask,
+    return ValuedBatch.of(
+        rollout,
         logprobs=logprobs,
         ref_logprobs=ref_logprobs,
+        advantages=normalize(advantages, rollout.mask),
         values=values,
-        advantages=advantages,
         returns=returns,
+        raw_advantages=advantages,
     )
 
 
-def _descend(network: Network, optimizer: torch.optim.Optimizer, minibatch: Batch, config: PPOConfig) -> Metrics:
-    """Return the metrics of one step down the loss on a minibatch."""
-
-    def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
-        now = evaluate_actions(network, part)
-        return ppo_loss(
-            now.logprobs,
-            now.values,
-            now.entropy,
-            part.logprobs,
-            part.values,
-            part.advantages,
-            part.returns,
-            part.mask,
-            clip=config.clip,
-            value_clip=config.value_clip,
-            value_weight=config.value_weight,
-            entropy_weight=config.entropy_weight,
+def _loss(network: Network, part: ValuedBatch, config: PPOConfig) -> tuple[Tensor, Metrics]:
+    """Return the loss of some rows and its metrics."""
+    now = evaluate_actions(network, part)
+    if config.value_weight and not now.values.requires_grad:
+        raise InvalidArgument(
+            f"value_weight={config.value_weight} and the network has no critic that learns; build it with one, or "
+            "pass value_weight=0, and every state is worth what it says now."
         )
-
-    return optimizer_step(
-        optimizer,
-        minibatch,
-        loss_of,
-        weight_of=live_cells,
-        micro_rows=config.micro_rows,
-        max_grad_norm=config.max_grad_norm,
+    return ppo_loss(
+        now.logprobs,
+        now.values,
+        now.entropy,
+        part.logprobs,
+        part.values,
+        part.advantages,
+        part.returns,
+        part.mask,
+        clip=config.clip,
+        value_clip=config.value_clip,
+        value_weight=config.value_weight,
+        entropy_weight=config.entropy_weight,
     )
 
 
-def explained_variance(batch: Batch) -> float:
-    """Return the share of the returns' variance that the old values explain; 0 where the returns do not vary."""
-    errors = select(batch.returns - batch.values, batch.mask)
-    spread = masked_mean((batch.returns - masked_mean(batch.returns, batch.mask)).square(), batch.mask)
-    residual = masked_mean((errors - masked_mean(errors, batch.mask)).square(), batch.mask)
-    return (1 - residual / spread).item() if spread > 0 else 0.0
+def explained_variance(batch: ValuedBatch) -> float:
+    """Return the share of the returns' variance that the old values explain; 0 where they vary by rounding alone."""
+    returns, mask = batch.returns, batch.mask
+    errors = select(returns - batch.values, mask)
+    returns_variance = masked_mean((returns - masked_mean(returns, mask)).square(), mask)
+    residual_variance = masked_mean((errors - masked_mean(errors, mask)).square(), mask)
+    # A return is an advantage and a value added up again, so it is rounded as the larger of the two.
+    noise = torch.maximum(rounding_noise(returns, mask), rounding_noise(batch.values, mask))
+    return (1 - residual_variance / returns_variance).item() if returns_variance.sqrt() > noise else 0.0

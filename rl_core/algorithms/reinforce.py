@@ -1,49 +1,43 @@
 """REINFORCE, with the mean or the others of its group as the baseline: one step on what was just played."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from rl_core.advantages import group_advantages, kl_shaped_rewards, leave_one_out_advantages, on_every_step
 from rl_core.checks import check_groups, check_reference, diagnose, live_rows_of
-from rl_core.errors import check_at_least, check_choice, check_count, check_positive
-from rl_core.evaluate import evaluate_actions, evaluate_in
+from rl_core.config import Config, Count, NonNegative, Positive
+from rl_core.errors import check_count
+from rl_core.evaluate import evaluate_actions, evaluate_old
 from rl_core.interfaces import Network
 from rl_core.losses.policy_gradient import policy_gradient_loss
 from rl_core.optimize import live_cells, optimizer_step
 from rl_core.types import Batch, Metrics, Rollout
 
-BASELINES = ("none", "mean", "leave_one_out")
-
 
 @dataclass(frozen=True)
-class ReinforceConfig:
+class ReinforceConfig(Config):
     """What one update of REINFORCE reads."""
 
-    baseline: str = "leave_one_out"
+    baseline: Literal["none", "mean", "leave_one_out"] = "leave_one_out"
     """Taken from each return: none, the mean of all episodes, or leave_one_out (the mean of the group's others)."""
-    group_size: int = 4
+    group_size: Count = 4
     """Episodes from one start, >= 1; leave_one_out needs 2."""
-    beta: float = 0.0
+    beta: NonNegative = 0.0
     """Reward lost per nat of KL to the reference, >= 0."""
-    micro_rows: int | None = None
+    micro_rows: Count | None = None
     """Rows in a forward pass; None: all. Changes memory, not the result."""
-    max_grad_norm: float | None = 1.0
+    max_grad_norm: Positive | None = 1.0
     """Largest norm of the gradient, > 0; None: no limit."""
-    max_sampler_gap: float | None = 1e-4
+    max_sampler_gap: Positive | None = 1e-4
     """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
 
     def __post_init__(self) -> None:
-        """Check every field."""
-        check_choice("baseline", self.baseline, BASELINES)
+        """Check every field, and that no episode is its own baseline."""
+        super().__post_init__()
         check_count("group_size", self.group_size, 2 if self.baseline == "leave_one_out" else 1)
-        check_at_least("beta", self.beta, 0)
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 1)
-        for name in ("max_grad_norm", "max_sampler_gap"):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
 
 
 def reinforce(
@@ -62,43 +56,38 @@ def reinforce(
     gradient is that of the policy that played.
     """
     check_reference(network, reference)
-    live, count = live_rows_of(rollout), len(rollout)
     check_groups(rollout, config.group_size if config.baseline == "leave_one_out" else 1)
-    parts = torch.arange(count, device=rollout.mask.device).split(config.micro_rows or count)
-    episodes = rollout.episodes()
-    logprobs = evaluate_in(parts, network, episodes).logprobs
-    ref_logprobs = logprobs if reference is None else evaluate_in(parts, reference, episodes).logprobs
-    found = diagnose(rollout, logprobs, ref_logprobs, max_sampler_gap=config.max_sampler_gap)
+    live = live_rows_of(rollout)
+    everything = [torch.arange(len(rollout), device=rollout.mask.device)]
+    logprobs, ref_logprobs, _ = evaluate_old(
+        network, reference, rollout.episodes(), everything, micro_rows=config.micro_rows
+    )
+    metrics = diagnose(rollout, logprobs, ref_logprobs, max_sampler_gap=config.max_sampler_gap)
 
-    shaped = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
-    advantages = episode_advantages(shaped.sum(dim=1), live, config)
-    batch = Batch(
-        rollout.prompt,
-        rollout.obs,
-        rollout.actions,
-        rollout.mask,
+    rewards = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
+    advantages = episode_advantages(rewards.sum(dim=1), live, config)  # [B]
+    batch = Batch.of(
+        rollout,
         logprobs=logprobs,
         ref_logprobs=ref_logprobs,
-        values=torch.zeros_like(logprobs),
         advantages=on_every_step(advantages, rollout.mask),
-        returns=shaped,
     )
-
-    def loss_of(part: Batch) -> tuple[Tensor, Metrics]:
-        now = evaluate_actions(network, part)
-        loss, metrics = policy_gradient_loss(now.logprobs, part.advantages, part.mask)
-        entropy = (now.entropy.detach().sum() / part.mask.sum()).item()
-        return loss, metrics | {"loss": loss.item(), "entropy": entropy}
-
-    learnt = optimizer_step(
+    update = optimizer_step(
         optimizer,
         batch,
-        loss_of,
+        lambda part: _loss(network, part),
         weight_of=live_cells,
         micro_rows=config.micro_rows,
         max_grad_norm=config.max_grad_norm,
     )
-    return learnt | found
+    return update | metrics
+
+
+def _loss(network: Network, part: Batch) -> tuple[Tensor, Metrics]:
+    """Return the loss of some rows and its metrics."""
+    now = evaluate_actions(network, part)
+    loss, metrics = policy_gradient_loss(now.logprobs, part.advantages, part.mask)
+    return loss, metrics | {"entropy": now.mean_entropy(part.mask)}
 
 
 def episode_advantages(episode_returns: Tensor, counts: Tensor, config: ReinforceConfig) -> Tensor:

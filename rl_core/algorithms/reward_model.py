@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rl_core.checks import check_pairs
-from rl_core.errors import check_count, check_positive
+from rl_core.config import Config, Count, Positive, Several
 from rl_core.interfaces import Scorer
 from rl_core.losses.reward_model import bradley_terry_loss, ranking_accuracy
 from rl_core.masked import select
@@ -16,23 +16,15 @@ from rl_core.types import Episodes, Metrics, Pairs
 
 
 @dataclass(frozen=True)
-class RewardModelConfig:
+class RewardModelConfig(Config):
     """What one pass of reward-model training reads."""
 
-    minibatch_rows: int = 32
+    minibatch_rows: Count = 32
     """Pairs in a step, >= 1."""
-    micro_rows: int | None = None
+    micro_rows: Several | None = None
     """Rows in memory at once, >= 2, for a pair has two; None: the whole minibatch. Changes memory, not the result."""
-    max_grad_norm: float | None = 1.0
+    max_grad_norm: Positive | None = 1.0
     """Largest norm of the gradient, > 0; None: no limit."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        check_count("minibatch_rows", self.minibatch_rows, 1)
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 2)
-        if self.max_grad_norm is not None:
-            check_positive("max_grad_norm", self.max_grad_norm)
 
 
 def reward_model(
@@ -44,23 +36,23 @@ def reward_model(
 ) -> Metrics:
     """Return the metrics of one pass over the pairs, each chosen episode made to score higher than its rejected one."""
     check_pairs(pairs)
-
-    def loss_of(part: Pairs) -> tuple[Tensor, Metrics]:
-        return bradley_terry_loss(episode_scores(scorer, part.chosen), episode_scores(scorer, part.rejected))
-
-    steps = [
-        optimizer_step(
+    updates: list[Metrics] = []
+    for index in grouped_by_length(pairs.lengths(), config.minibatch_rows, generator):
+        update = optimizer_step(
             optimizer,
             pairs.rows(index).trim(),
-            loss_of,
+            lambda part: _loss(scorer, part),
             weight_of=len,
             micro_rows=config.micro_rows and config.micro_rows // 2,  # a pair has two rows
             max_grad_norm=config.max_grad_norm,
         )
-        for index in grouped_by_length(pairs.lengths(), config.minibatch_rows, generator)
-    ]
-    counted = {"pairs": float(len(pairs)), "steps": float(pairs.chosen.mask.sum() + pairs.rejected.mask.sum())}
-    return mean_metrics(steps) | counted
+        updates.append(update)
+    return mean_metrics(updates) | pairs.counts()
+
+
+def _loss(scorer: Scorer, part: Pairs) -> tuple[Tensor, Metrics]:
+    """Return the loss of some pairs and its metrics."""
+    return bradley_terry_loss(episode_scores(scorer, part.chosen), episode_scores(scorer, part.rejected))
 
 
 def episode_scores(scorer: Scorer, episodes: Episodes) -> Tensor:
@@ -72,10 +64,8 @@ def episode_scores(scorer: Scorer, episodes: Episodes) -> Tensor:
 def accuracy(scorer: Scorer, pairs: Pairs, *, rows: int = 64) -> float:
     """Return the share of pairs whose chosen episode scores higher, ties half."""
     check_pairs(pairs)
-    check_count("rows", rows, 1)
     chosen, rejected = [], []
-    for start in range(0, len(pairs), rows):
-        part = pairs.rows(slice(start, start + rows)).trim()
+    for part in pairs.in_parts(rows):
         chosen.append(episode_scores(scorer, part.chosen))
         rejected.append(episode_scores(scorer, part.rejected))
     return ranking_accuracy(torch.cat(chosen), torch.cat(rejected))
@@ -89,12 +79,10 @@ def typical_reward(scorer: Scorer, pairs: Pairs, *, rows: int = 64) -> float:
     about 1 an answer, as the rewards that the worlds give.
     """
     check_pairs(pairs)
-    check_count("rows", rows, 1)
-    found = []
-    for start in range(0, len(pairs), rows):
-        part = pairs.rows(slice(start, start + rows)).trim()
+    nonzero = []
+    for part in pairs.in_parts(rows):
         for episodes in (part.chosen, part.rejected):
             rewards = select(scorer.score(episodes), episodes.mask)
-            found.append(rewards[rewards != 0])
-    size = torch.cat(found).square().mean().sqrt().item()
-    return size if size > 0 else 1.0  # a model that has learnt nothing says 0 everywhere
+            nonzero.append(rewards[rewards != 0])
+    size = torch.cat(nonzero).square().mean().sqrt().item()
+    return size if size > 0 else 1.0  # a model that has learned nothing says 0 everywhere

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from rl_core.errors import InvalidArgument, check_count, check_positive
-from rl_core.evaluate import evaluate_actions
+from rl_core.config import Config, Count, Positive
+from rl_core.errors import InvalidArgument
+from rl_core.evaluate import evaluate_actions, learning_rows
 from rl_core.interfaces import Network
 from rl_core.losses.sft import sft_loss
 from rl_core.minibatches import grouped_by_length
@@ -14,23 +16,15 @@ from rl_core.types import Episodes, Metrics
 
 
 @dataclass(frozen=True)
-class SFTConfig:
+class SFTConfig(Config):
     """What one pass of SFT reads."""
 
-    minibatch_rows: int = 64
-    """Rows (after cutting, where the network has no memory) in a step; >= 1."""
-    micro_rows: int | None = None
+    minibatch_rows: Count = 64
+    """Rows in an optimizer step, >= 1; for a network without memory, single actions."""
+    micro_rows: Count | None = None
     """Rows in a forward pass; None: the whole minibatch. Changes memory, not the result."""
-    max_grad_norm: float | None = 1.0
+    max_grad_norm: Positive | None = 1.0
     """Largest norm of the gradient, > 0; None: no limit."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        check_count("minibatch_rows", self.minibatch_rows, 1)
-        if self.micro_rows is not None:
-            check_count("micro_rows", self.micro_rows, 1)
-        if self.max_grad_norm is not None:
-            check_positive("max_grad_norm", self.max_grad_norm)
 
 
 def sft(
@@ -46,23 +40,27 @@ def sft(
     """
     if not episodes.mask.any():
         raise InvalidArgument(f"episodes hold {len(episodes)} rows and no action that counts; show at least one.")
-    shown = episodes.as_steps() if network.memoryless else episodes.rows(episodes.mask.any(dim=1))
-
-    steps = []
-    deal = grouped_by_length(shown.mask.sum(dim=1), config.minibatch_rows, generator)
+    rows = learning_rows(network, episodes.rows(episodes.mask.any(dim=1)))
+    minibatches = grouped_by_length(rows.mask.sum(dim=1), config.minibatch_rows, generator)
     # All minibatches are divided by one number. Divided by its own, the tokens of short answers, which come together,
     # would weigh more than those of long ones, and the model would learn to be brief.
-    cells = float(shown.mask.sum()) / len(deal)
-    for index in deal:
-        steps.append(
-            optimizer_step(
-                optimizer,
-                shown.rows(index).trim(),
-                lambda part: sft_loss(evaluate_actions(network, part).logprobs, part.mask),
-                weight_of=live_cells,
-                micro_rows=config.micro_rows,
-                max_grad_norm=config.max_grad_norm,
-                whole=cells,
-            )
+    mean_cells = float(rows.mask.sum()) / len(minibatches)
+
+    updates: list[Metrics] = []
+    for index in minibatches:
+        update = optimizer_step(
+            optimizer,
+            rows.rows(index).trim(),
+            lambda part: _loss(network, part),
+            weight_of=live_cells,
+            micro_rows=config.micro_rows,
+            max_grad_norm=config.max_grad_norm,
+            total_weight=mean_cells,
         )
-    return mean_metrics(steps) | {"steps": float(episodes.mask.sum())}
+        updates.append(update)
+    return mean_metrics(updates) | {"steps": float(episodes.mask.sum())}
+
+
+def _loss(network: Network, part: Episodes) -> tuple[Tensor, Metrics]:
+    """Return the loss of some rows and its metrics."""
+    return sft_loss(evaluate_actions(network, part).logprobs, part.mask)

@@ -169,9 +169,9 @@ CASES = {
     "observations of several kinds": (
         lambda: GymEnv(partial(Faulty, observation_space=MultiDiscrete([2, 3])), 1), T,
         ["observation_space=MultiDiscrete", "flatten"]),
-    "not gymnasium": (lambda: GymEnv(object, 1), T, ["env=object", "Gymnasium >= 1.0"]),
+    "not gymnasium": (lambda: GymEnv(object, 1), T, ["env=object", "Gymnasium >= 1.1"]),
     "not an env": (lambda: GymEnv(3, 1), T, ["env=3", "pass 'CartPole-v1'"]),
-    "old gym": (lambda: two_steps(answers=4), T, ["env.step", "4", "Gymnasium >= 1.0"]),
+    "old gym": (lambda: two_steps(answers=4), T, ["env.step", "4", "Gymnasium >= 1.1"]),
     "next-step autoreset": (lambda: GymEnv(vectorised("NextStep"), 2), T, ["SyncVectorEnv", "autoreset_mode", "pass"]),
     "disabled autoreset": (lambda: GymEnv(vectorised("Disabled"), 2), T, ["SyncVectorEnv", "autoreset_mode", "pass"]),
     "observation NaN": (lambda: two_steps(obs=NAN), A, ["observation", "nan", "step 1", "Faulty", "mend"]),

@@ -68,6 +68,22 @@ def test_a_kill_at_any_time_leaves_a_whole_checkpoint(run, tmp_path):
     process.wait()
     content = read(path)
     assert content["parts"]["network"]["weight"].unique().tolist() == [float(content["about"]["number"])]
+    (tmp_path / ".run.pt.0123abcd.partial").touch()  # as a kill in the middle of saving leaves it
+    (tmp_path / ".other.pt.0123abcd.partial").touch()  # somebody else's
+    save(path, {"generator": seeded(0)}, {})
+    assert sorted(os.listdir(tmp_path)) == [".other.pt.0123abcd.partial", "run.pt"]
+
+
+def interrupting(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_saving_leaves_nothing_behind(monkeypatch, tmp_path):
+    save(tmp_path / "run", parts_of(0), ABOUT)
+    monkeypatch.setattr(os, "fsync", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        save(tmp_path / "run", parts_of(1), ABOUT | {"iteration": 8})
+    assert os.listdir(tmp_path) == ["run"] and read(tmp_path / "run")["about"] == ABOUT
 
 
 def test_everything_comes_back(tmp_path):

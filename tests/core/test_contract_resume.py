@@ -8,7 +8,7 @@ import torch
 from rl_core.algorithms.ppo import PPOConfig, ppo
 from rl_core.checkpoint import load, save
 from rl_core.rollout import rollout
-from tests.support.updates import UPDATES, played_in, weights
+from tests.support.updates import UPDATES, fitting, played_in, weights
 from tests.support.worlds import CARTPOLE, LANGUAGE, WORLDS, language_world, seeded
 
 ABOUT = {"algorithm": "ppo"}
@@ -39,7 +39,7 @@ def run_of(world, options, device):
 def go_on(parts, iterations):
     """Return all that was seen in a few more iterations of a run, and the parameters that came of it."""
     trace = []
-    config = PPOConfig(beta=0.1, epochs=2, minibatches=2)
+    config = fitting(PPOConfig(beta=0.1, epochs=2, minibatches=2), parts["network"])
     for _ in range(iterations):
         played = rollout(parts["env"], parts["network"], parts["generator"])
         ppo(parts["network"], parts["reference"], parts["optimizer"], played, config, parts["generator"])

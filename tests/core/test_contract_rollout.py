@@ -152,3 +152,13 @@ def test_what_an_environment_gave_out_does_not_change_under_its_next_steps(world
     assert torch.equal(first.obs, kept[1].obs) and torch.equal(prompt.tokens, kept[0].tokens)
     for name in ("obs", "reward", "terminated", "truncated"):
         assert torch.equal(getattr(second, name), getattr(kept_second, name))
+
+
+@each_world
+def test_the_state_of_a_fresh_environment_begins_anew_from_its_seed(world, device):
+    used, _ = play(world, device)
+    used.load_state_dict(world.env(device=device, seed=7).state_dict())
+    assert used.finished() == []
+    again = rollout(used, world.network(device=device), seeded(3, device))
+    assert same(again, play(world, device, seed=7)[1])
+    assert not same(again, play(world, device)[1])

@@ -9,9 +9,8 @@ from rl_core.algorithms.ppo import PPOConfig, played_batch, ppo
 from rl_core.evaluate import evaluate_actions
 from rl_core.losses.ppo import ppo_loss
 from rl_core.losses.sft import sft_loss
-from rl_core.minibatches import shuffled
 from rl_core.rollout import rollout
-from tests.support.updates import descend, weights
+from tests.support.updates import descend, fitting, weights
 from tests.support.worlds import CARTPOLE, LANGUAGE, WORLDS, seeded
 
 each_world = pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
@@ -30,7 +29,7 @@ def play(world, device, dtype=torch.float64, **options):
 @pytest.mark.parametrize("micro_rows", [None, 1, 3])
 def test_the_first_ratio_is_exactly_one(world, micro_rows, device):
     network, reference, played = play(world, device, torch.float32, rows=6)
-    config = PPOConfig(epochs=2, minibatches=3, micro_rows=micro_rows)
+    config = fitting(PPOConfig(epochs=2, minibatches=3, micro_rows=micro_rows), network)
     for _ in range(2):
         metrics = ppo(network, reference, descend(network), played, config, seeded(0, device))
         assert metrics["first_ratio"] == 1.0
@@ -43,9 +42,7 @@ def test_the_first_gradient_is_that_of_the_old_log_probabilities_themselves(worl
     network, _, played = play(world, device)
     config = replace(PLAIN, beta=0.0, entropy_weight=0.0, value_weight=0.0, epochs=1, minibatches=1)
     before = weights(network)
-    rows = played.episodes().as_steps() if network.memoryless else played.episodes()
-    deal = shuffled(len(rows), 1, seeded(0, device))
-    batch = played_batch(network, None, played, rows, deal, config)
+    batch = played_batch(network, None, played, config)
     surrogate = (evaluate_actions(network, played.episodes()).logprobs * batch.advantages)[played.mask].mean()
     slopes = torch.autograd.grad(surrogate, list(network.parameters()), allow_unused=True)
     flat = [torch.zeros_like(p) if s is None else s for p, s in zip(network.parameters(), slopes, strict=True)]
@@ -60,7 +57,7 @@ def test_cutting_rows_into_steps_keeps_every_loss(world, device):
     network, reference, played = play(world, device)
     rows = played.episodes().as_steps()
     assert rows.mask.shape == (int(played.mask.sum()), 1)
-    batch = played_batch(network, reference, played, rows, shuffled(len(rows), 1, seeded(0, device)), PLAIN)
+    batch = played_batch(network, reference, played, PLAIN)
     moved = world.network(seed=3, device=device, dtype=torch.float64)
     weigh = {"clip": 0.2, "value_clip": 0.3, "value_weight": 0.5, "entropy_weight": 0.1}
     losses = []
@@ -78,9 +75,10 @@ def test_cutting_rows_into_steps_keeps_every_loss(world, device):
 @each_world
 def test_without_a_reference_there_is_no_kl(world, device):
     network, reference, played = play(world, device)
-    assert ppo(network, reference, descend(network), played, PLAIN, seeded(0, device))["kl"] != 0
+    config = fitting(PLAIN, network)
+    assert ppo(network, reference, descend(network), played, config, seeded(0, device))["kl"] != 0
     played = rollout(world.env(device=device), network, seeded(3, device))
-    assert ppo(network, None, descend(network), played, PLAIN, seeded(0, device))["kl"] == 0
+    assert ppo(network, None, descend(network), played, config, seeded(0, device))["kl"] == 0
 
 
 @pytest.mark.parametrize("world", [CARTPOLE, LANGUAGE], ids=["cartpole", "language"])
@@ -100,3 +98,18 @@ def test_every_live_step_is_learnt_from_once_a_pass(world, device):
     rows = int(played.mask.sum()) if network.memoryless else len(played)
     assert len(seen) == 12 and sum(shape[0] for shape in seen) == 3 * rows
     assert metrics["steps"] == played.mask.sum()
+
+
+@each_world
+def test_old_and_new_are_computed_on_rows_that_lie_alike_in_memory(world, device):
+    network, reference, played = play(world, device, torch.float32, rows=6)
+    forward, places = network.forward, {True: [], False: []}
+
+    def note(prompt, obs):
+        places[torch.is_grad_enabled()].append((obs.shape, obs.stride(), obs.storage_offset(), obs.data_ptr() % 64))
+        return forward(prompt, obs)
+
+    network.forward = note
+    config = replace(fitting(PLAIN, network), epochs=1, micro_rows=3)
+    ppo(network, reference, descend(network), played, config, seeded(0, device))
+    assert len(places[True]) > 1 and places[True] == places[False]

@@ -17,7 +17,6 @@ from rl_core.losses.sft import sft_loss
 from rl_core.masked import masked_mean, masked_sum, select
 from rl_core.types import Episodes, Output, Prompt
 
-torch.set_num_threads(1)
 CHANCES = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
 SKEWED = (0.5, 0.25, 0.15, 0.07, 0.03)
 

@@ -8,11 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORE = sorted((ROOT / "rl_core").rglob("*.py"))
-ADAPTERS = [path for path in CORE if "adapters" in path.parts]
-INNER = [path for path in CORE if "adapters" not in path.parts]
-MATHS = [path for path in CORE if "losses" in path.parts or path.name == "advantages.py"]
+ADAPTERS = sorted((ROOT / "rl_core" / "adapters").rglob("*.py"))
+INNER = [path for path in CORE if path not in ADAPTERS]
+MATHS = [*sorted((ROOT / "rl_core" / "losses").glob("*.py")), ROOT / "rl_core" / "advantages.py"]
 RECIPES = sorted((ROOT / "lessons").rglob("*.py"))
-WORLDS = [path for path in RECIPES if "worlds" in path.parts]
+WORLDS = sorted((ROOT / "lessons" / "worlds").rglob("*.py"))
 
 
 def named(path):

@@ -3,18 +3,15 @@
 import copy
 from dataclasses import replace
 
-import gymnasium
 import pytest
 import torch
-from gymnasium.spaces import Discrete
 
-from rl_core.adapters.gym import GymEnv, MLPNetwork
-from rl_core.adapters.language import TokenEnv
 from rl_core.algorithms.ppo import PPOConfig, explained_variance, played_batch, ppo
 from rl_core.rollout import rollout
-from rl_core.types import Batch, Output, Prompt, Rollout
-from tests.adapters.test_gym import Echo, scripted
-from tests.support.worlds import CARTPOLE, LANGUAGE, seeded, token_network
+from rl_core.types import Episodes, Output, Prompt, Rollout, ValuedBatch
+from tests.support.bandits import bandit_of_poles, bandit_of_tokens
+from tests.support.scripted import Echo, scripted
+from tests.support.worlds import CARTPOLE, LANGUAGE, seeded
 
 both_worlds = pytest.mark.parametrize("world", [CARTPOLE, LANGUAGE], ids=["cartpole", "language"])
 
@@ -32,9 +29,7 @@ def test_a_row_cut_off_early_is_worth_what_it_saw_last_and_not_nothing():
     network = EchoUnrolled()
     played = rollout(env, network, seeded(0))
     played = replace(played, rewards=torch.zeros_like(played.rewards))
-    rows = played.episodes().as_steps()
-    config = PPOConfig(gamma=1.0, lam=1.0)
-    batch = played_batch(network, None, played, rows, [torch.arange(len(rows))], config)
+    batch = played_batch(network, None, played, PPOConfig(gamma=1.0, lam=1.0))
     # Without rewards, discount or shortcuts a step's return is what lies beyond the row's end.
     expected = [[0, 0, 0], [1103, 1103, 1103], [0, 0, 0], [3105, 3105, 3105, 3105, 3105]]
     for row, returns in enumerate(expected):
@@ -66,29 +61,6 @@ def test_an_endless_reward_of_one_is_worth_fifty_although_rows_are_cut_off():
         played = Rollout(empty, obs, obs, mask, values[:, 1:] * 0, values, mask.double(), torch.zeros_like(mask))
         ppo(network, None, optimizer, played, config, seeded(0))
     assert network.value.item() == pytest.approx(1 / (1 - 0.98), abs=1)
-
-
-class Bandit(gymnasium.Env):
-    """Pays for action 1, and ends."""
-
-    observation_space, action_space = Discrete(1), Discrete(2)
-
-    def reset(self, *, seed=None, options=None):
-        return 0, {}
-
-    def step(self, action):
-        return 0, float(action), True, False, {}
-
-
-def bandit_of_poles(rows=16):
-    """Return an environment of one step whose action 1 pays, beside its network."""
-    return GymEnv(Bandit, rows), MLPNetwork((), 1, 2, hidden=8, generator=seeded(1))
-
-
-def bandit_of_tokens(rows=16):
-    """Return an environment of one token of which token 1 pays, beside its network."""
-    env = TokenEnv([[5]], lambda prompts, answers: [float(a[0] == 1) for a in answers], rows, max_new_tokens=1, eos=0)
-    return env, token_network("llama", "separate")
 
 
 @pytest.mark.parametrize("build", [bandit_of_poles, bandit_of_tokens])
@@ -146,6 +118,9 @@ def test_metrics_are_what_can_be_counted_from_the_rollout(world):
         ([1.0, 2.0, 3.0], [5.0, 5.0, 5.0], 0.0),
         ([1.0, 2.0, 3.0], [3.0, 2.0, 1.0], -3.0),  # worse than saying nothing
         ([4.0, 4.0, 4.0], [1.0, 2.0, 3.0], 0.0),  # nothing to explain
+        ([0.7, 0.7, 0.7], [0.1, 0.2, 0.3], 0.0),  # nor here, although their mean is rounded
+        ([33.3, 33.3, 33.3], [1.0, 2.0, 3.0], 0.0),
+        ([0.7, 0.7, 0.70003], [1000.0, 2000.0, 3000.0], 0.0),  # rounded as the values are that were added up again
     ],
 )
 def test_explained_variance_by_hand(returns, values, share):
@@ -154,9 +129,14 @@ def test_explained_variance_by_hand(returns, values, share):
     returns, values = (
         torch.cat([torch.tensor([row]), sign * junk], dim=1) for row, sign in ((returns, 1), (values, -1))
     )
-    whole = torch.zeros(1, 4)
-    batch = Batch(
-        Prompt.empty(1), whole, whole.long(), mask,
-        logprobs=whole, ref_logprobs=whole, values=values, advantages=whole, returns=returns,
-    )  # fmt: skip
+    zeros = torch.zeros(1, 4)
+    batch = ValuedBatch.of(
+        Episodes(Prompt.empty(1), zeros, zeros.long(), mask),
+        logprobs=zeros,
+        ref_logprobs=zeros,
+        advantages=zeros,
+        raw_advantages=zeros,
+        values=values,
+        returns=returns,
+    )
     assert explained_variance(batch) == pytest.approx(share, abs=1e-6)

@@ -10,7 +10,7 @@ from tests.support.updates import UPDATES, core_functions_run_by
 from tests.support.worlds import CARTPOLE, LANGUAGE, seeded
 
 # A network without a memory learns from single steps.
-CUTS = {"sft": {"types.Episodes.as_steps"}, "ppo": {"types.Episodes.as_steps", "types.Episodes.as_rows"}}
+CUTS = {name: {"types.Episodes.as_steps"} for name in ("sft", "ppo")}
 EXPECTED = {
     "sft": {"sft.sft", "sft.sft_loss", "minibatches.grouped_by_length"},
     "reward model": {"reward_model.reward_model", "reward_model.bradley_terry_loss", "reward_model.episode_scores"},

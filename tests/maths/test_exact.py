@@ -12,21 +12,18 @@ from rl_core.losses.dpo import dpo_loss
 from rl_core.losses.grpo import grpo_loss
 from rl_core.losses.policy_gradient import policy_gradient_loss
 from rl_core.losses.reward_model import bradley_terry_loss
-from tests.support import toy_mdp
+from tests.support import numbers, toy_mdp
 
-torch.set_num_threads(1)
+agree = partial(numbers.agree, tolerance=1e-14)
 unscaled = partial(group_advantages, scale=False)
-
-
-def agree(result, expected, tolerance=1e-14):
-    torch.testing.assert_close(result, torch.as_tensor(expected, dtype=result.dtype), rtol=tolerance, atol=tolerance)
 
 
 def expected_step(logits, returns, size, advantages_of, average):
     """Return the exact mean, over every group of so many trajectories, of the step that the group's loss asks for.
 
-    The mean over a group's rows has a constant divisor with "token" (as Dr. GRPO has it), and each row's own length
-    with "episode" (as the paper has it).
+    The advantages are multiplied by what the loss divides by, so that "token" has a constant divisor (as Dr. GRPO has
+    it), and "episode" each row's own length (as the paper has it). Divisors that a minibatch decides: see
+    test_exact_averages.
     """
     groups = torch.tensor(list(product(range(len(toy_mdp.TRAJECTORIES)), repeat=size)))  # all of them, in every order
     chances = toy_mdp.probabilities(logits).detach()[groups].prod(dim=1).repeat_interleave(size)

@@ -9,18 +9,11 @@ import torch
 from rl_core.advantages import group_advantages, leave_one_out_advantages, on_every_step
 from rl_core.algorithms.reinforce import ReinforceConfig, episode_advantages
 from rl_core.errors import InvalidArgument
+from tests.support.numbers import agree, exactly
 
 BOTH = (group_advantages, leave_one_out_advantages)
 both = pytest.mark.parametrize("advantages_of", BOTH)
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-
-
-def exactly(numbers):
-    return torch.tensor(numbers, dtype=torch.float64)
-
-
-def agree(result, expected, tolerance=1e-12):
-    torch.testing.assert_close(result, torch.as_tensor(expected, dtype=result.dtype), rtol=tolerance, atol=tolerance)
 
 
 def random_returns(seed, episodes):

@@ -13,18 +13,10 @@ from rl_core.losses.policy_gradient import policy_gradient_loss
 from rl_core.losses.ppo import clipped_surrogate, ppo_loss, value_loss
 from rl_core.losses.sft import sft_loss
 from tests.support import toy_mdp
+from tests.support.numbers import agree, exactly
 
-torch.set_num_threads(1)
 PPO = ("logprobs", "values", "entropy", "old_logprobs", "old_values", "advantages", "returns")
 plain_ppo = partial(ppo_loss, clip=0.2, value_clip=0.5, value_weight=0.5, entropy_weight=0.1)
-
-
-def exactly(numbers, **options):
-    return torch.tensor(numbers, dtype=torch.float64, **options)
-
-
-def agree(result, expected, tolerance=1e-12):
-    torch.testing.assert_close(result, torch.as_tensor(expected, dtype=result.dtype), rtol=tolerance, atol=tolerance)
 
 
 def random_inputs(seed, rows=4, steps=5):

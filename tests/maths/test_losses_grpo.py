@@ -9,18 +9,11 @@ import torch
 from rl_core.errors import InvalidArgument
 from rl_core.losses.grpo import grpo_loss, mean_of_episodes
 from rl_core.losses.policy_gradient import policy_gradient_loss
+from tests.support.numbers import agree, exactly
 
 TENSORS = ("logprobs", "old_logprobs", "ref_logprobs", "advantages")
 plain = partial(grpo_loss, clip=0.2, beta=0.1)
 both_averages = pytest.mark.parametrize("average", ["token", "episode"])
-
-
-def exactly(numbers, **options):
-    return torch.tensor(numbers, dtype=torch.float64, **options)
-
-
-def agree(result, expected, tolerance=1e-12):
-    torch.testing.assert_close(result, torch.as_tensor(expected, dtype=result.dtype), rtol=tolerance, atol=tolerance)
 
 
 def random_inputs(seed, rows=4, steps=5):

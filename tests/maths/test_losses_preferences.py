@@ -9,17 +9,10 @@ import torch
 from rl_core.errors import InvalidArgument
 from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
 from rl_core.losses.reward_model import bradley_terry_loss, ranking_accuracy
+from tests.support.numbers import agree, exactly
 
 LN2, LN3 = 0.6931471805599453, 1.0986122886681098
 NAMES = ("chosen", "rejected", "ref_chosen", "ref_rejected")
-
-
-def exactly(numbers, **options):
-    return torch.tensor(numbers, dtype=torch.float64, **options)
-
-
-def agree(result, expected, tolerance=1e-12):
-    torch.testing.assert_close(result, torch.as_tensor(expected, dtype=result.dtype), rtol=tolerance, atol=tolerance)
 
 
 def random_pairs(seed, pairs):

@@ -35,6 +35,12 @@ def pairs_in(played):
     return Pairs(played.episodes().rows(slice(0, None, 2)), played.episodes().rows(slice(1, None, 2)))
 
 
+def fitting(config, network):
+    """Return the config as it fits the network: PPO's does not train a critic that is not there."""
+    heads = [getattr(network, name) for name in ("critic", "value_head") if hasattr(network, name)]
+    return replace(config, value_weight=0.0) if isinstance(config, PPOConfig) and heads == [None] else config
+
+
 @dataclass(frozen=True)
 class Update:
     """One algorithm: its update, its config, and what it learns from."""
@@ -56,7 +62,8 @@ class Update:
     def arguments(self, learner, reference, optimizer, played, generator, **options):
         """Return what one update on what was played is called with; options change the config."""
         references = [reference] if self.has_reference else []
-        return learner, *references, optimizer, self.data_of(played), replace(self.config, **options), generator
+        config = replace(fitting(self.config, learner), **options)
+        return learner, *references, optimizer, self.data_of(played), config, generator
 
     def once(self, *parts, **options):
         """Return the metrics of one update."""

@@ -17,7 +17,7 @@ def credit(run: Run, look: Snapshot, row: int) -> list[Line]:
     words = run.world.words(look.played, row)
     rewards = look.played.rewards[row][mask].tolist()
     kls = (batch.logprobs - batch.ref_logprobs)[row][mask].tolist()
-    advantages = (batch.returns - batch.values)[row][mask].tolist()  # in units of reward, before normalisation
+    advantages = batch.raw_advantages[row][mask].tolist()
     columns = zip(words, rewards, kls, advantages, strict=True)
     return [(repr(word)[1:-1], signed(r), signed(k, 3), signed(a)) for word, r, k, a in columns]
 
@@ -27,7 +27,7 @@ def nouns(run: Run, look: Snapshot) -> dict[str, str]:
     played, batch = look.played, look.batch
     mask = batch.mask[0]
     rewards, values = played.rewards[0][mask], batch.values[0][mask]
-    advantages = (batch.returns - batch.values)[0][mask]
+    advantages = batch.raw_advantages[0][mask]
     return run.world.analogy(played, run.now.network) | {
         "reward": f"{rewards[0]:+.1f} at the first step, {rewards[-1]:+.1f} at the last, {rewards.sum():+.1f} in all",
         "advantage": f"{advantages.min():+.2f} to {advantages.max():+.2f}, in units of reward",

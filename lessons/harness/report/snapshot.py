@@ -11,7 +11,7 @@ from rl_core.advantages import on_every_step
 from rl_core.algorithms.ppo import PPOConfig, played_batch
 from rl_core.rollout import relabel, rollout
 from rl_core.true_values import TrueValues
-from rl_core.types import Batch, Rollout
+from rl_core.types import Rollout, ValuedBatch
 
 EXAMPLES = 12
 
@@ -22,7 +22,7 @@ class Snapshot:
 
     results: Results
     played: Rollout
-    batch: Batch  # the same rows with advantages by what was known at that time, and both log-probabilities
+    batch: ValuedBatch  # the same rows with advantages by what was known at that time, and both log-probabilities
     truth: TrueValues | None  # of some of their states, where a critic has learned
 
 
@@ -36,16 +36,16 @@ def take_snapshot(run: Run, *, seed: int, quick: bool, advance: Advance = nobody
     return Snapshot(results, played, batch_of(run, played), truth_of(run, env, played, seed=seed))
 
 
-def batch_of(run: Run, played: Rollout) -> Batch:
+def batch_of(run: Run, played: Rollout) -> ValuedBatch:
     """Return the rows with their advantages: by the critic, or against the mean return of these rows.
 
     A critic that nobody has taught yet expects nothing, and what it calls an advantage is the bare return.
     """
-    rows = played.episodes().as_steps() if run.network.memoryless else played.episodes()
-    deal = list(torch.arange(len(rows), device=run.device).split(run.config.micro_rows or len(rows)))
     if run.recipe.needs_critic and run.iteration:
-        return played_batch(run.network, run.reference, played, rows, deal, run.config.update)
-    batch = played_batch(run.network, run.reference, played, rows, deal, PPOConfig(gamma=1.0, lam=1.0))
-    returns = played.rewards.sum(dim=1)  # [B]: every step of an episode gets the same credit
-    baseline = returns.mean().expand_as(returns)
-    return replace(batch, returns=on_every_step(returns, played.mask), values=on_every_step(baseline, played.mask))
+        return played_batch(run.network, run.reference, played, run.config.update)
+    config = PPOConfig(gamma=1.0, lam=1.0, micro_rows=run.config.micro_rows)
+    batch = played_batch(run.network, run.reference, played, config)
+    episode_returns = played.rewards.sum(dim=1)  # [B]: every step of an episode gets the same credit
+    expected = episode_returns.mean().expand_as(episode_returns)
+    returns, values = (on_every_step(x, played.mask) for x in (episode_returns, expected))
+    return replace(batch, returns=returns, values=values, raw_advantages=returns - values)

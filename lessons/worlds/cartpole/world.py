@@ -23,6 +23,7 @@ from rl_core.types import Episodes, Pairs, Rollout
 HELD_OUT = 500_000  # added to the seed of starts that are never trained on
 SOLVED = 475.0
 EPISODES = 100
+VALUE_SCALE = 30.0  # steps: between what the clone's critic must say and a balanced pole's, 100 at a discount of 0.99
 FILMED = 3  # drives side by side
 
 
@@ -44,7 +45,7 @@ class CartPole:
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
         """Return a perceptron: the clone's policy (reference), a fresh one (base, scratch) or a saved one."""
-        network = MLPNetwork((4,), None, 2, critic=critic, generator=seeded(seed))
+        network = MLPNetwork((4,), None, 2, critic=critic, value_scale=VALUE_SCALE, generator=seeded(seed))
         if start not in ("scratch", "base"):
             folder = MODELS / "clone" if start == "reference" else Path(start)
             fill(network.policy, folder / "policy.safetensors", start)

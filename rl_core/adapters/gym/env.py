@@ -8,7 +8,7 @@ from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
 from rl_core.adapters.gym.rows import Array, VectorRows, make_rows
-from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_count
+from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_count, check_seed
 from rl_core.types import Episodes, Prompt, TimeStep
 
 
@@ -33,6 +33,8 @@ class GymEnv:
         """Build the rows from an id, a factory of single environments, or a vectorised one with masked restart."""
         check_count("rows", rows, 1)
         check_count("group_size", group_size, 1)
+        check_seed("seed", seed)
+        rows, group_size, seed = int(rows), int(group_size), int(seed)  # numpy's numbers too
         if rows % group_size:
             raise InvalidArgument(f"rows={rows} is no multiple of group_size={group_size}; pass one that is.")
         if window is not None:
@@ -79,8 +81,11 @@ class GymEnv:
         self._watched += 1
         self._see(obs[live], live)
         reward = np.where(live, reward, 0.0)
-        if not np.isfinite(reward).all():
-            raise InvalidArgument(f"reward={reward!r} at step {self._watched} of {self._name()}; mend the environment.")
+        if not np.isfinite(_single(reward)).all():
+            raise InvalidArgument(
+                f"reward={reward!r} at step {self._watched} of {self._name()} is not finite in float32; mend the "
+                "environment, or scale its rewards."
+            )
         self._returns += reward
         self._lengths += live
         over = (terminated | truncated) & live
@@ -146,20 +151,27 @@ class GymEnv:
         known = self.obs_count is None or bool(
             ((obs >= self._first_obs) & (obs - self._first_obs < self.obs_count)).all()
         )
-        if not known or not np.isfinite(obs).all():
+        if not known or not np.isfinite(_single(obs)).all():
             raise InvalidArgument(
-                f"observation={obs!r} at step {self._watched} of {self._name()}; mend the environment."
+                f"observation={obs!r} at step {self._watched} of {self._name()} lies outside the space, or is not "
+                "finite in float32; mend the environment, or scale what it shows."
             )
         self._obs = self._obs.copy()  # the tensors given out must not change
         self._obs[rows] = obs - self._first_obs if self._first_obs else obs
 
     def _time_step(self, reward: Array, terminated: Array, truncated: Array) -> TimeStep:
-        tensors = (self._obs, reward.astype(np.float32), terminated, truncated, np.zeros(self.rows, dtype=bool))
-        return TimeStep(*(torch.from_numpy(array).to(self.device) for array in tensors))
+        arrays = (self._obs, _single(reward), terminated, truncated, np.zeros(self.rows, dtype=bool))
+        return TimeStep(*(torch.from_numpy(array).to(self.device) for array in arrays))
 
     def _name(self) -> str:
         envs = getattr(self._engine, "envs", [self._engine])
         return str(envs[0])
+
+
+def _single(array: Array) -> Array:
+    """Return the numbers in float32, in which a large one is infinite; so a check comes after this and not before."""
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
 
 
 def _observations(space: Any) -> tuple[tuple[int, ...], int | None, int]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rl_core.errors import check_positive
+from rl_core.errors import InvalidArgument, check_positive
 from rl_core.masked import select
 from rl_core.types import Episodes, Output, Prompt
 
@@ -24,13 +24,20 @@ class MLPNetwork(nn.Module):
         *,
         hidden: int = 64,
         critic: bool = True,
+        value_scale: float = 1.0,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        """Build both; `obs_count` is None for real observations of `obs_shape`, else they are integers below it."""
+        """Build both; `obs_count` is None for real observations of `obs_shape`, else they are integers below it.
+
+        `value_scale` is about the size of a return: the critic's last layer says 1 for so much. A critic that must say
+        100 with weights of 1 gets there soonest by saturating its units, and then says 100 of every state.
+        """
         super().__init__()
         check_positive("temperature", temperature)
+        check_positive("value_scale", value_scale)
         self.obs_shape, self.obs_count, self.temperature = obs_shape, obs_count, temperature
+        self.value_scale = value_scale
         width = int(np.prod(obs_shape)) if obs_count is None else obs_count
         self.policy = _perceptron(width, hidden, action_count, 0.01, generator)
         self.critic = _perceptron(width, hidden, 1, 1.0, generator) if critic else None
@@ -39,6 +46,10 @@ class MLPNetwork(nn.Module):
     def for_env(cls, env: Any, **options: Any) -> Self:
         """Return a network that fits a `GymEnv`; options as in the constructor."""
         return cls(env.obs_shape, env.obs_count, env.action_count, **options).to(env.device)
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that only the values depend on; none without a critic."""
+        return [] if self.critic is None else list(self.critic.parameters())
 
     def start(self, prompt: Prompt) -> tuple[()]:
         """Return the memory of a network that has none."""
@@ -61,8 +72,9 @@ class MLPNetwork(nn.Module):
     def _answer(self, obs: Tensor) -> Output:
         x = _features(obs, self.obs_shape, self.obs_count, next(self.parameters()).dtype)
         logits = self.policy(x) / self.temperature
-        value = logits.new_zeros(logits.shape[:-1]) if self.critic is None else self.critic(x).squeeze(-1)
-        return Output(logits, value)
+        if self.critic is None:
+            return Output(logits, logits.new_zeros(logits.shape[:-1]))
+        return Output(logits, self.value_scale * self.critic(x).squeeze(-1))
 
 
 class MLPScorer(nn.Module):
@@ -92,6 +104,11 @@ class MLPScorer(nn.Module):
         """Return the reward of each step, [B, T], with gradient; 0 where the mask is False."""
         dtype = next(self.parameters()).dtype
         seen = _features(episodes.obs, self.obs_shape, self.obs_count, dtype)
+        if (episodes.actions >= self.action_count).any():
+            raise InvalidArgument(
+                f"actions up to {int(episodes.actions.max())} exceed the {self.action_count} of this scorer; build it "
+                "for this environment, as MLPScorer.for_env(env) does."
+            )
         done = nn.functional.one_hot(episodes.actions, self.action_count).to(dtype)
         return select(self.reward(torch.cat([seen, done], dim=-1)).squeeze(-1), episodes.mask)
 
@@ -105,7 +122,17 @@ class MLPScorer(nn.Module):
 
 
 def _features(obs: Tensor, shape: tuple[int, ...], count: int | None, dtype: torch.dtype) -> Tensor:
-    """Return observations [..., *O] as vectors: flat numbers, or one-hot where there are `count` of them."""
+    """Return observations [..., *O] as vectors: flat numbers, or one-hot where there are `count` of them.
+
+    Raises InvalidArgument for observations that another environment gave.
+    """
+    fits = obs.shape[obs.dim() - len(shape) :] == shape and obs.is_floating_point() == (count is None)
+    if not fits or (count is not None and obs.numel() and not 0 <= int(obs.min()) <= int(obs.max()) < count):
+        expected = f"numbers of shape {shape}" if count is None else f"integers from 0 to {count - 1}"
+        raise InvalidArgument(
+            f"obs of shape {tuple(obs.shape)} and {obs.dtype} are no {expected}; build the network for this "
+            "environment, as MLPNetwork.for_env(env) does."
+        )
     if count is not None:
         return nn.functional.one_hot(obs, count).to(dtype)
     return obs.reshape(*obs.shape[: obs.dim() - len(shape)], -1).to(dtype)

@@ -1,5 +1,6 @@
 """Many environments side by side whose rows restart one by one, each from a given start."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -14,6 +15,9 @@ from rl_core.errors import InvalidArgument, InvalidType
 Array = np.ndarray[Any, np.dtype[Any]]
 Answer = tuple[Array, Array, Array, Array]
 """obs [B, *O], reward [B], terminated [B], truncated [B]; rows that are not live hold anything."""
+
+
+WRAP = "wrap it for Gymnasium >= 1.1"  # 1.1 is the first in which an environment tells how it restarts
 
 
 class VectorRows(Protocol):
@@ -100,6 +104,7 @@ class SingleRows:
     def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], num_envs: int) -> None:
         """Build the environments; none has started."""
         self.envs = [_checked(make()) for _ in range(num_envs)]
+        _check_apart(self.envs)
         self.num_envs = num_envs
         self.single_observation_space = self.envs[0].observation_space
         self.single_action_space = self.envs[0].action_space
@@ -115,7 +120,10 @@ class SingleRows:
         observations = []
         for row, start in zip(rows.nonzero()[0], starts, strict=True):
             self._starts[row], self._actions[row] = int(start), []
-            observations.append(self._checked_shape(self.envs[row].reset(seed=int(start))[0]))
+            answer = self.envs[row].reset(seed=int(start))
+            if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict)):
+                raise InvalidType(f"env.reset returned {answer!r} alone; {WRAP}, which returns (observation, info).")
+            observations.append(self._checked_shape(answer[0]))
         return np.stack(observations)
 
     def advance(self, actions: Array, live: Array) -> Answer:
@@ -127,10 +135,13 @@ class SingleRows:
             action = int(actions[row])
             self._actions[row].append(action)
             answer = self.envs[row].step(action)
-            if len(answer) != 5:
-                raise InvalidType(f"env.step returned {len(answer)} things; wrap it for Gymnasium >= 1.0, which has 5.")
-            obs[row] = self._checked_shape(answer[0])
-            reward[row], ends[0, row], ends[1, row] = answer[1], answer[2], answer[3]
+            if not isinstance(answer, tuple) or len(answer) != 5:
+                count = len(answer) if isinstance(answer, tuple) else 1
+                raise InvalidType(f"env.step returned {count} things; {WRAP}, which has 5.")
+            with np.errstate(over="ignore"):  # what overflows is told of by who knows the step
+                obs[row] = self._checked_shape(answer[0])
+            reward[row] = _scalar("reward", answer[1], "biuf")
+            ends[:, row] = _scalar("terminated", answer[2], "biu"), _scalar("truncated", answer[3], "biu")
         return obs, reward, ends[0], ends[1]
 
     def branch(self, obs: Array) -> tuple["SingleRows", Array]:
@@ -186,5 +197,37 @@ def make_rows(env: Any, rows: int) -> VectorRows:
 
 def _checked(env: Any) -> gymnasium.Env[Any, Any]:
     if not isinstance(env, gymnasium.Env):
-        raise InvalidType(f"env={type(env).__name__} is no gymnasium.Env; wrap it for Gymnasium >= 1.0.")
-    return env
+        raise InvalidType(f"env={type(env).__name__} is no gymnasium.Env; {WRAP}.")
+    layer = env
+    while True:
+        try:
+            inspect.signature(layer.reset).bind(seed=0)
+        except TypeError as error:
+            raise InvalidType(
+                f"env={type(layer).__name__} has a reset that takes no seed; {WRAP}, as reset(self, *, seed=None, "
+                "options=None)."
+            ) from error
+        if not isinstance(layer, gymnasium.Wrapper):
+            return env
+        layer = layer.env
+
+
+def _check_apart(envs: list[gymnasium.Env[Any, Any]]) -> None:
+    """Raise InvalidArgument when two rows are one environment, which would then be stepped by both in turn."""
+    first: dict[int, int] = {}
+    for row, env in enumerate(envs):
+        other = first.setdefault(id(env.unwrapped), row)
+        if other != row:
+            raise InvalidArgument(
+                f"env's factory returned one {type(env.unwrapped).__name__} for rows {other} and {row}; make a new one "
+                "at each call, as lambda: MyEnv() does."
+            )
+
+
+def _scalar(name: str, value: Any, kinds: str) -> Any:
+    """Return the one number in what an environment gave, of numpy's given kinds; raise InvalidType for all else."""
+    array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    if array.dtype.kind not in kinds or array.shape != ():
+        what = "a number" if "f" in kinds else "True or False"
+        raise InvalidType(f"env.step gave {name}={value!r}; return {what}, and no array or text.")
+    return array[()]

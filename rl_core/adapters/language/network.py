@@ -57,6 +57,11 @@ class TokenNetwork(nn.Module):
             raise InvalidType(f"model={type(model).__name__} takes no attention mask or cache; use an attention model.")
         without_dropout(self)
 
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that only the values depend on: the critic's trunk, if it has its own, and its head."""
+        modules = [module for module in (self.trunk, self.value_head) if module is not None]
+        return [parameter for module in modules for parameter in module.parameters()]
+
     def start(self, prompt: Prompt) -> TokenState:
         """Return the memory after the prompt."""
         if prompt.tokens.shape[1] == 0:

@@ -1,0 +1,159 @@
+"""The critic has a learning rate of its own, and turns of its own before the policy's first."""
+
+from dataclasses import replace
+
+import gymnasium
+import pytest
+import torch
+
+from lessons.harness.build import schedule_of, two_rates
+from lessons.harness.settings import PPOSettings
+from lessons.side_by_side import RECIPES
+from lessons.worlds import NAMES
+from rl_core.adapters.language import TokenEnv
+from rl_core.algorithms.ppo import PPOConfig, ppo
+from rl_core.errors import InvalidArgument
+from rl_core.optimize import live_cells, optimizer_step
+from rl_core.rollout import rollout
+from tests.support.small_runs import begun
+from tests.support.worlds import ALL_NETWORKS, CARTPOLE, ENDS, LANGUAGE, LONGEST, PROMPTS, mlp_network, seeded
+
+PPO = RECIPES["ppo"]
+each_run = pytest.mark.parametrize("world", NAMES)
+
+
+def copies(parameters):
+    """Return the parameters as they are now."""
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+def equal(left, right):
+    """Return, for each parameter, whether it is what it was to the last bit."""
+    return [torch.equal(one, other) for one, other in zip(left, right, strict=True)]
+
+
+def policy_of(optimizer):
+    """Return the first group's parameters."""
+    return optimizer.param_groups[0]["params"]
+
+
+@pytest.mark.parametrize("world", ALL_NETWORKS.values(), ids=ALL_NETWORKS)
+def test_the_two_groups_are_what_the_logits_and_what_only_the_values_depend_on(world):
+    network = world.network()
+    optimizer = two_rates(network, PPOSettings(learning_rate=0.5, critic_learning_rate=0.25))
+    policy, critic = (group["params"] for group in optimizer.param_groups)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.25]
+    assert len(policy) + len(critic) == len(list(network.parameters()))
+    played = rollout(world.env(), network, seeded(3))
+    output = network(played.prompt, played.obs)
+    logits = torch.autograd.grad(output.logits.square().sum(), [*policy, *critic], allow_unused=True, retain_graph=True)
+    assert [gradient is not None for gradient in logits] == [True] * len(policy) + [False] * len(critic)
+    if critic:
+        assert None not in torch.autograd.grad(output.value.square().sum(), critic)
+
+
+@each_run
+def test_in_the_warm_up_only_the_critic_learns_and_after_it_both_do(world):
+    run = begun(PPO, world)
+    turns = run.config.warmup
+    assert 0 < turns < run.config.iterations
+    start = copies(policy_of(run.optimizer)), copies(run.network.critic_parameters())
+    records = run.recipe.train(run)
+    for turn in range(turns):
+        record = next(records)
+        assert record["iteration"] == turn + 1 and record["steps"] > 0
+        assert record["ratio_gap"] == 0 and record["clip_fraction"] == 0
+    assert all(equal(start[0], policy_of(run.optimizer)))
+    assert not any(equal(start[1], run.network.critic_parameters()))
+    next(records)
+    assert not any(equal(start[0], policy_of(run.optimizer)))
+
+
+@each_run
+@pytest.mark.parametrize("rates, moved", [((0.01, 0.0), (True, False)), ((0.0, 0.01), (False, True))])
+def test_each_rate_reaches_its_own_group_alone(world, rates, moved):
+    run = begun(PPO, world)
+    run.config = replace(run.config, warmup=0, learning_rate=rates[0], critic_learning_rate=rates[1])
+    run.optimizer = two_rates(run.network, run.config)
+    groups = [group["params"] for group in run.optimizer.param_groups]
+    before = [copies(group) for group in groups]
+    run.schedule = schedule_of(run.optimizer, run.config)
+    next(run.recipe.train(run))
+    assert tuple(not all(equal(*pair)) for pair in zip(before, groups, strict=True)) == moved
+
+
+@pytest.mark.parametrize(
+    "schedule, policy, critic",
+    [
+        ("linear", [0, 0, 1, 0.75, 0.5, 0.25, 0], [1, 1, 1, 0.75, 0.5, 0.25, 0]),
+        ("constant", [0, 0, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_the_warm_up_spends_nothing_of_the_schedule(schedule, policy, critic):
+    config = PPOSettings(iterations=6, warmup=2, learning_rate=0.1, critic_learning_rate=0.3, schedule=schedule)
+    optimizer = two_rates(CARTPOLE.network(), config)
+    way, rates = schedule_of(optimizer, config), []
+    for _ in range(7):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        way.step()
+    expected = [[0.1 * p, 0.3 * c] for p, c in zip(policy, critic, strict=True)]
+    torch.testing.assert_close(torch.tensor(rates), torch.tensor(expected))
+
+
+def test_the_norm_of_one_group_leaves_the_step_of_the_other_alone():
+    small, large = (torch.nn.Parameter(torch.zeros(2)) for _ in range(2))
+    optimizer = torch.optim.SGD([{"params": [small]}, {"params": [large]}], lr=1.0)
+    played = rollout(CARTPOLE.env(), CARTPOLE.network(), seeded(3)).episodes()
+
+    def loss_of(part):
+        return (small * torch.tensor([0.3, 0.4])).sum() + (large * torch.tensor([30.0, 40.0])).sum(), {}
+
+    metrics = optimizer_step(optimizer, played, loss_of, weight_of=live_cells, micro_rows=None, max_grad_norm=1.0)
+    torch.testing.assert_close(small.detach(), -torch.tensor([0.3, 0.4]))  # a norm of 0.5 is under the limit
+    torch.testing.assert_close(large.detach(), -torch.tensor([0.6, 0.8]))  # one of 50 is cut down to 1
+    assert metrics["grad_norm"] == pytest.approx((0.5**2 + 50**2) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"warmup": -1}, "warmup"),
+        ({"warmup": 40}, "warmup=40"),
+        ({"critic_learning_rate": -1.0}, "critic_learning_rate"),
+        ({"warmup": 2, "schedule": "one_cycle"}, "one_cycle"),
+    ],
+)
+def test_settings_of_a_critic_that_cannot_be_are_refused(options, words):
+    with pytest.raises(InvalidArgument, match=words):
+        PPOSettings(**options)
+
+
+def test_a_value_scale_multiplies_the_values_and_leaves_the_policy_alone():
+    plain, scaled = (mlp_network(lambda rows: lambda: gymnasium.make("CartPole-v1"), value_scale=s) for s in (1.0, 8.0))
+    obs = torch.randn(3, 5, 4, generator=seeded(1))
+    one, eight = (network(None, obs) for network in (plain, scaled))
+    torch.testing.assert_close(eight.value, 8 * one.value)
+    assert torch.equal(one.logits, eight.logits)
+
+
+def high_tokens(prompts, answers):
+    """Return how many tokens of each answer are above 5: most of it is known before the answer ends."""
+    return [float(sum(token > 5 for token in answer)) for answer in answers]
+
+
+@pytest.mark.parametrize("rate, learns", [(0.01, True), (0.0, False)])
+@pytest.mark.parametrize(
+    "world, env",
+    [(CARTPOLE, CARTPOLE.env(64)), (LANGUAGE, TokenEnv(PROMPTS, high_tokens, 64, max_new_tokens=LONGEST, eos=ENDS))],
+    ids=["cartpole", "language"],
+)
+def test_a_critic_learns_what_can_be_foreseen_and_only_with_a_rate(world, env, rate, learns):
+    network, generator = world.network(), seeded(0)
+    optimizer = two_rates(network, PPOSettings(learning_rate=0.0, critic_learning_rate=rate))
+    config = PPOConfig(gamma=1.0, lam=1.0, value_weight=1.0, epochs=4)
+    shares = [
+        ppo(network, None, optimizer, rollout(env, network, generator), config, generator)["explained_variance"]
+        for _ in range(20)
+    ]
+    assert (sum(shares[-3:]) / 3 >= 0.2) == learns, shares
