@@ -36,7 +36,8 @@ class Config:
     """A frozen dataclass each of whose fields holds what its annotation says.
 
     An annotation is a type, one or None, a tuple of one, a `Literal` choice, another config, or `Annotated[type, check,
-    ...]` with checks that take (name, value) and raise. What ties several fields together a config adds in its own `__post_init__`.
+    ...]` with checks that take (name, value) and raise. What ties several fields together a config adds in its own
+    `__post_init__`.
     """
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from rl_core.advantages import gae, kl_shaped_rewards
 from rl_core.errors import check_count
 from rl_core.evaluate import evaluate_actions
 from rl_core.interfaces import Env, Network, Scorer
-from rl_core.masked import check_same_shape, select
+from rl_core.masked import check_shapes, select
 from rl_core.rollout import relabel, rollout
 from rl_core.types import Episodes, Rollout
 
@@ -82,7 +82,7 @@ def true_values(
     check_count("samples", samples, 2)
     check_count("most_rows", most_rows, 1)
     where = played.mask if where is None else where
-    check_same_shape(played.mask, where=where)
+    check_shapes(mask=played.mask, where=where)
     values, errors = torch.zeros_like(played.rewards), torch.zeros_like(played.rewards)
     mask = torch.zeros_like(played.mask)
     cells = (where & played.mask).nonzero()  # [N, 2]
