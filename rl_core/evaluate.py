@@ -27,18 +27,24 @@ def sample(logits: Tensor, generator: torch.Generator, *, greedy: bool = False) 
 
     Raises InvalidArgument for logits that give no probabilities: NaN, inf, or -inf for all of a row's actions.
     """
+    check_probabilities(logits)
     logprobs = log_softmax(logits)
-    if logprobs.isnan().any():
-        row = int(logprobs.isnan().any(dim=-1).nonzero()[0])
-        raise InvalidArgument(
-            f"logits of row {row} are not finite, from {logits[row].min().item()} to {logits[row].max().item()}; lower "
-            "the learning rate, or load a network whose weights are numbers."
-        )
     if greedy:
         actions = logprobs.argmax(dim=-1)
     else:
         actions = torch.multinomial(logprobs.exp(), 1, generator=generator).squeeze(-1)
     return actions, logprobs.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+def check_probabilities(logits: Tensor) -> None:
+    """Raise InvalidArgument for a row that holds NaN or inf, or nothing but -inf."""
+    rows = (~logits.amax(dim=-1).isfinite()).nonzero().flatten()
+    if len(rows):
+        row = int(rows[0])
+        raise InvalidArgument(
+            f"logits of row {row} are not finite, from {logits[row].min().item()} to {logits[row].max().item()}; lower "
+            "the learning rate, or load a network whose weights are numbers."
+        )
 
 
 def evaluate_actions(network: Network, episodes: Episodes) -> Evaluation:

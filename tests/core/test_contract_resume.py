@@ -1,4 +1,7 @@
-"""Save, load and go on: the future is the same to the bit, in both worlds and in the middle of an episode."""
+"""Save, load and go on: the future is the same to the bit, in both worlds and in the middle of an episode.
+
+Both futures are played on one processor; on another the last bits of both are others.
+"""
 
 import copy
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from rl_core.advantages import gae
 from rl_core.rollout import best_of_n, relabel, rollout
 from rl_core.types import Episodes, Pairs, Prompt, ReferencedPairs, Rollout
 from tests.support.updates import pairs_in, played_in
@@ -155,3 +156,14 @@ def test_the_pairs_of_these_tests_share_their_starts(device):
     assert torch.equal(pairs.chosen.prompt.tokens, pairs.rejected.prompt.tokens)
     assert torch.equal(pairs.chosen.obs[:, 0], pairs.rejected.obs[:, 0])
     assert not torch.equal(pairs.chosen.actions, pairs.rejected.actions)
+
+
+def test_nothing_flows_from_one_episode_into_the_one_before_it_in_the_same_row():
+    values = torch.tensor([[1.0, 2.0, 4.0, 8.0, 16.0]])
+    terminated, mask = torch.tensor([[False, True, False, False]]), torch.ones(1, 4, dtype=torch.bool)
+    for paid in (0.0, 1e6):  # in the second episode
+        rewards = torch.tensor([[1.0, 1.0, 1.0, paid]])
+        advantages, returns = gae(rewards, values, terminated, mask, gamma=0.5, lam=0.5)
+        # By hand: δ₁ = 1 − 2 = −1 at the end; δ₀ = 1 + ½·2 − 1 = 1, and A₀ = 1 + ¼·(−1).
+        assert advantages[0, :2].tolist() == [0.75, -1.0] and returns[0, :2].tolist() == [1.75, 1.0]
+        assert advantages[0, 3].item() == paid  # δ₃ = paid + ½·16 − 8

@@ -1,4 +1,7 @@
-"""A run that stops and goes on ends where an uninterrupted one ends, to the last bit, in both worlds."""
+"""A run that stops and goes on ends where an uninterrupted one ends, to the last bit, in both worlds.
+
+Both run on one processor with one number of threads; on another the last bits of both are others.
+"""
 
 import hashlib
 import json

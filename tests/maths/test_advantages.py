@@ -126,17 +126,6 @@ def test_an_endless_task_seen_through_eight_step_windows_is_worth_fifty():
         assert value == pytest.approx(50.0, abs=1e-6)
 
 
-def test_nothing_flows_from_one_episode_into_the_one_before_it_in_the_same_row():
-    values = exactly([[1.0, 2.0, 4.0, 8.0, 16.0]])
-    terminated, mask = torch.tensor([[False, True, False, False]]), torch.ones(1, 4, dtype=torch.bool)
-    for paid in (0.0, 1e6):  # in the second episode
-        rewards = exactly([[1.0, 1.0, 1.0, paid]])
-        advantages, returns = gae(rewards, values, terminated, mask, gamma=0.5, lam=0.5)
-        # By hand: δ₁ = 1 − 2 = −1 at the end; δ₀ = 1 + ½·2 − 1 = 1, and A₀ = 1 + ¼·(−1).
-        assert advantages[0, :2].tolist() == [0.75, -1.0] and returns[0, :2].tolist() == [1.75, 1.0]
-        assert advantages[0, 3].item() == paid  # δ₃ = paid + ½·16 − 8
-
-
 def test_changing_the_rewards_of_another_row_changes_nothing():
     rewards, values, terminated, mask = random_rows(5, 4, 6)
     before = gae(rewards, values, terminated, mask, gamma=0.9, lam=0.8)

@@ -103,12 +103,12 @@ class MLPScorer(nn.Module):
     def score(self, episodes: Episodes) -> Tensor:
         """Return the reward of each step, [B, T], with gradient; 0 where the mask is False."""
         dtype = next(self.parameters()).dtype
-        seen = _features(episodes.obs, self.obs_shape, self.obs_count, dtype)
         if (episodes.actions >= self.action_count).any():
             raise InvalidArgument(
                 f"actions up to {int(episodes.actions.max())} exceed the {self.action_count} of this scorer; build it "
                 "for this environment, as MLPScorer.for_env(env) does."
             )
+        seen = _features(episodes.obs, self.obs_shape, self.obs_count, dtype)
         done = nn.functional.one_hot(episodes.actions, self.action_count).to(dtype)
         return select(self.reward(torch.cat([seen, done], dim=-1)).squeeze(-1), episodes.mask)
 
