@@ -151,7 +151,7 @@ def agreement(vectors: Sequence[Tensor]) -> float:
 def table(results: Sequence[Result]) -> str:
     """Return the medians over seeds, and the range of the critic's share, in Markdown."""
     lines = [
-        "| world | critic | seeds | explained: start | half way | end | gradients agree | return | solved at | seconds |",
+        "| world | critic | seeds | explained: start | half way | end | gradients agree | return | solved | seconds |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for world in NAMES:

@@ -177,6 +177,7 @@ RLHF = {
         reward_model=REWARD_MODEL["language"],
         ppo=replace(
             PPO["language"],
+            iterations=58,
             update=replace(PPO["language"].update, beta=0.2),
         ),
     ),
