@@ -1,12 +1,15 @@
 """The critic has a learning rate of its own, and turns of its own before the policy's first."""
 
 from dataclasses import replace
+from statistics import pvariance
 
 import gymnasium
 import pytest
 import torch
 
+from benchmarks.critic import VARIANTS, Options, agreement, tasks
 from lessons.harness.build import schedule_of, two_rates
+from lessons.harness.critic import held_out_explained_variance
 from lessons.harness.settings import PPOSettings
 from lessons.side_by_side import RECIPES
 from lessons.worlds import NAMES
@@ -157,3 +160,44 @@ def test_a_critic_learns_what_can_be_foreseen_and_only_with_a_rate(world, env, r
         for _ in range(20)
     ]
     assert (sum(shares[-3:]) / 3 >= 0.2) == learns, shares
+
+
+@each_run
+def test_held_out_explained_variance_is_that_of_whole_unseen_episodes_by_hand(world):
+    run = begun(PPO, world, seed=3)
+    for _ in run.lesson.train(run):
+        pass
+    share = held_out_explained_variance(run, seed=11, episodes=6)
+    played = rollout(run.world.examples(6, seed=11), run.network, seeded(11))
+    config, ours, theirs = run.config.update, run.network, run.reference
+    returns, values = [], []
+    with torch.no_grad():
+        now, reference = (network(played.prompt, played.obs) for network in (ours, theirs))
+    for row, count in enumerate(played.mask.sum(dim=1).tolist()):
+        # Beyond a row that was cut off comes the value of what it saw last; beyond one that ended, nothing.
+        following = 0.0 if played.terminated[row, count - 1] else played.values[row, count].item()
+        for t in reversed(range(count)):
+            action = played.actions[row, t]
+            logprob, ref_logprob = (o.logits[row, t].log_softmax(dim=-1)[action].item() for o in (now, reference))
+            reward = played.rewards[row, t].item() - config.beta * (logprob - ref_logprob)
+            following = reward + config.gamma * following
+            returns.append(following)
+            values.append(now.value[row, t].item())
+    errors = [a - b for a, b in zip(returns, values, strict=True)]
+    assert share == pytest.approx(1 - pvariance(errors) / pvariance(returns), abs=1e-4)
+
+
+def test_agreement_is_the_mean_cosine_of_every_two():
+    right, up = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 5.0])
+    assert agreement([right, right]) == pytest.approx(1)
+    assert agreement([right, -right]) == pytest.approx(-1)
+    assert agreement([right, 3 * right, up]) == pytest.approx(1 / 3)  # cosines 1, 0, 0
+
+
+def test_every_variant_of_the_benchmark_gives_the_policy_the_same_turns_and_none_runs_twice():
+    todo = tasks(Options(seeds=(7,)))
+    for world in NAMES:
+        configs = [task.config for task in todo if task.world == world]
+        assert len({config.iterations - config.warmup for config in configs}) == 1
+        assert len(configs) == len(VARIANTS) - 1  # one λ of the table is the lesson's own
+    assert not VARIANTS["V := 0"][0].critic

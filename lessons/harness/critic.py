@@ -1,4 +1,4 @@
-"""How much a critic knows: the share of held-out returns that it foresaw."""
+"""How much a critic knows: the explained variance of held-out returns."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ EPISODES = 1024  # whole ones, from starts that are never trained on
 ROWS = 256  # in a forward pass
 
 
-def foresight(run: Run, *, seed: int, episodes: int = EPISODES) -> float:
+def held_out_explained_variance(run: Run, *, seed: int, episodes: int = EPISODES) -> float:
     """Return the share of the variance of the returns to go that the critic explains, over every live step.
 
     The policy as it is now plays whole episodes. A return to go is what the critic is taught, with λ = 1: the rewards

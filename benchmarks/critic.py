@@ -1,0 +1,208 @@
+"""What the critic buys: `python -m benchmarks.critic` runs PPO with and without one, and writes critic.json.
+
+Every variant gives the policy the same turns. Before the first of them the policies are equal to the last bit, and
+only the advantages differ: that is where the agreement of their gradients is measured.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import torch
+import tyro
+from torch import Tensor
+from tqdm import tqdm
+
+from lessons import ppo
+from lessons.harness.critic import held_out_explained_variance
+from lessons.harness.machine import EVALUATION_SEED, exit_with, machine_info, writable_folder
+from lessons.harness.recipe import Recipe
+from lessons.harness.report.numbers import markdown_table, number
+from lessons.harness.run import Run
+from lessons.harness.settings import PPOSettings
+from lessons.worlds import NAMES, load
+from rl_core.algorithms.ppo import played_batch
+from rl_core.errors import RLCoreError, check_choice, check_count
+from rl_core.evaluate import evaluate_actions
+from rl_core.losses.ppo import clipped_surrogate
+from rl_core.masked import masked_mean
+from rl_core.rollout import rollout
+
+CRITIC = Path(__file__).with_name("critic.json")
+GRADIENTS = 8  # rollouts whose gradients are compared
+Result = dict[str, Any]
+
+
+def at_once(config: PPOSettings) -> PPOSettings:
+    """Return the settings without the warm-up, whose turns fall away."""
+    return replace(config, iterations=config.iterations - config.warmup, warmup=0)
+
+
+def with_lam(lam: float) -> Callable[[PPOSettings], PPOSettings]:
+    """Return what changes settings to another λ."""
+    return lambda config: replace(config, update=replace(config.update, lam=lam))
+
+
+VARIANTS: dict[str, tuple[Recipe, Callable[[PPOSettings], PPOSettings]]] = {
+    "V := 0": (replace(ppo.RECIPE, needs_critic=False), at_once),
+    "no warm-up": (ppo.RECIPE, at_once),
+    "warm-up": (ppo.RECIPE, lambda config: config),
+    "warm-up, λ = 0.9": (ppo.RECIPE, with_lam(0.9)),
+    "warm-up, λ = 0.95": (ppo.RECIPE, with_lam(0.95)),
+    "warm-up, λ = 1": (ppo.RECIPE, with_lam(1.0)),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of PPO."""
+
+    world: str
+    variant: str
+    seed: int
+
+    @property
+    def config(self) -> PPOSettings:
+        """Return the settings of the run."""
+        config: PPOSettings = VARIANTS[self.variant][1](ppo.RECIPE.settings[self.world])
+        return config
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run."""
+
+    out: Path = CRITIC
+    """File of results; those of other worlds, variants and seeds are kept."""
+    worlds: tuple[str, ...] = NAMES
+    """cartpole, language."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """One run of each variant for each."""
+    quick: bool = False
+    """Three turns and few episodes: whether it runs at all."""
+
+
+def tasks(options: Options) -> list[Task]:
+    """Return the runs: λ is varied where its default is not, so that no settings are run twice."""
+    for name in options.worlds:
+        check_choice("worlds", name, NAMES)
+    every = [Task(world, name, seed) for seed in options.seeds for world in options.worlds for name in VARIANTS]
+    usual = {world: ppo.RECIPE.settings[world] for world in options.worlds}
+    return [task for task in every if task.variant == "warm-up" or task.config != usual[task.world]]
+
+
+def measure(task: Task, *, quick: bool) -> Result:
+    """Return what one run reached, and what its critic knew at the start, half way and at the end."""
+    recipe, config = VARIANTS[task.variant][0], task.config
+    config = config.adjusted(start=None, quick=True) if quick else config
+    run = Run.start(recipe, load(task.world), config, seed=task.seed, device="cpu")
+    episodes = 64 if quick else 1024
+
+    def known() -> float:
+        return held_out_explained_variance(run, seed=3 * EVALUATION_SEED + task.seed, episodes=episodes)
+
+    records, explained = recipe.train(run), {}  # half way means nothing where every drive stands: all returns are equal
+    for _ in range(config.warmup):
+        next(records)
+    explained["start"], agreed = known(), agreement(gradients(run, seed=4 * EVALUATION_SEED + task.seed))
+    for _ in records:
+        run.quick_evaluate(seed=2 * EVALUATION_SEED + task.seed)
+        if run.iteration == config.warmup + (config.iterations - config.warmup) // 2:
+            explained["half way"] = known()
+    explained["end"] = known()
+    return asdict(task) | {
+        "explained_variance": explained,
+        "agreement": agreed,
+        "after": run.evaluate(seed=EVALUATION_SEED + task.seed, quick=quick),
+        "steps": run.steps,
+        "seconds": run.seconds,
+        "steps_to_solved": None if run.solved_at is None else run.solved_at[0],
+    }
+
+
+def gradients(run: Run, *, seed: int) -> list[Tensor]:
+    """Return the policy's gradient, flat, from each of several rollouts that nothing is learned from."""
+    config, device = run.config, run.device
+    env = run.world.env(rows=config.rows, steps=config.steps, seed=seed, device=device)
+    generator = torch.Generator(device).manual_seed(seed)
+    weights = run.optimizer.param_groups[0]["params"]
+    flat = []
+    for _ in range(GRADIENTS):
+        played = rollout(env, run.network, generator)
+        batch = played_batch(run.network, run.reference, played, config.update)
+        logprobs = evaluate_actions(run.network, batch).logprobs
+        objective = clipped_surrogate(logprobs, batch.logprobs, batch.advantages, clip=None)
+        parts = torch.autograd.grad(masked_mean(objective, batch.mask), weights)
+        flat.append(torch.cat([part.flatten() for part in parts]))
+    return flat
+
+
+def agreement(vectors: Sequence[Tensor]) -> float:
+    """Return the mean cosine of every two: 1 where all point one way, 0 where they are noise."""
+    pairs = combinations(vectors, 2)
+    return mean(torch.nn.functional.cosine_similarity(one, other, dim=0).item() for one, other in pairs)
+
+
+def table(results: Sequence[Result]) -> str:
+    """Return the medians over seeds, and the range of the critic's share, in Markdown."""
+    head = ("world", "critic", "seeds", "explained: start", "half way", "end")
+    head += ("gradients agree", "return", "solved", "seconds")
+    lines = []
+    for world in NAMES:
+        for variant in VARIANTS:
+            group = [r for r in results if (r["world"], r["variant"]) == (world, variant)]
+            if group:
+                lines.append([world, variant, str(len(group)), *cells(group, load(world).headline)])
+    return markdown_table(head, lines, align="llrrrrrrrr")
+
+
+def cells(group: Sequence[Result], headline: str) -> Iterator[str]:
+    """Yield what is told of the runs of one variant."""
+    for when in ("start", "half way", "end"):
+        shares = [result["explained_variance"][when] for result in group]
+        yield f"{median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})"
+    yield f"{median(result['agreement'] for result in group):.2f}"
+    yield number(median(result["after"][headline] for result in group))
+    solved = [result["steps_to_solved"] for result in group if result["steps_to_solved"] is not None]
+    never = [f"{len(group) - len(solved)} never"] if len(solved) < len(group) else []
+    yield ", ".join([*([number(median(solved))] if solved else []), *never])
+    yield number(median(result["seconds"] for result in group))
+
+
+def run(options: Options) -> None:
+    """Store each result as it comes, and print the table."""
+    for seed in options.seeds:
+        check_count("seeds", seed, 0)
+    torch.set_num_threads(1)
+    writable_folder(options.out.parent)
+    todo = tasks(options)
+    stored = json.loads(options.out.read_text(encoding="utf-8"))["results"] if options.out.is_file() else []
+    began = time.perf_counter()
+    for task in tqdm(todo, desc="runs"):
+        stored = [result for result in stored if any(result[name] != value for name, value in asdict(task).items())]
+        stored.append(measure(task, quick=options.quick))
+        made = {
+            "command": "python -m benchmarks.critic",
+            "machine": machine_info() | {"threads": 1},
+            "seconds": round(time.perf_counter() - began),
+            "config": {world: asdict(ppo.RECIPE.settings[world]) for world in options.worlds},
+        }
+        options.out.write_text(json.dumps({"made": made, "results": stored}, indent=1) + "\n", encoding="utf-8")
+    print(table(stored))
+
+
+def main() -> None:
+    """Run from the command line."""
+    try:
+        run(tyro.cli(Options, description=__doc__))
+    except RLCoreError as error:
+        exit_with(error)
+
+
+if __name__ == "__main__":
+    main()
