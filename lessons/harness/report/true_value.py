@@ -17,7 +17,7 @@ from rl_core.true_values import Rewards, TrueValues, some_steps, true_values
 from rl_core.types import Batch, Rollout
 
 TOLD, LAST = 2, 8  # rows of which the last steps are all looked at, and how many of them
-SPREAD = 2  # states of every row: its first, and its last
+ROWS, SPREAD = 6, 2  # rows of which some states are looked at, and how many: the first and the last
 HEAD = ("critic's V", "true V", "true advantage")
 Beside = tuple[str, str, str]
 
@@ -34,15 +34,15 @@ def truth_of(run: Run, env: Env, played: Rollout, *, seed: int) -> TrueValues | 
         torch.Generator(run.device).manual_seed(seed),
         rewards=Rewards(update.gamma, run.scorer, run.reference, update.beta),
         samples=run.config.replays,
-        where=some_steps(played.mask, SPREAD) | last_steps(played.mask),
+        where=states_to_try(played.mask),
     )
 
 
-def last_steps(mask: Tensor) -> Tensor:
-    """Return the mask [B, T] of the last live steps of the first rows, those that a page shows."""
+def states_to_try(mask: Tensor) -> Tensor:
+    """Return the mask [B, T] of the last live steps of the rows that a page shows, and of some states of a few more."""
+    row = torch.arange(len(mask), device=mask.device).unsqueeze(1)
     left = mask.sum(dim=1, keepdim=True) - mask.cumsum(dim=1)  # [B, T]: live steps that follow
-    first = torch.arange(len(mask), device=mask.device).unsqueeze(1) < TOLD
-    return mask & (left < LAST) & first
+    return mask & (row < TOLD) & (left < LAST) | some_steps(mask, SPREAD) & (row < ROWS)
 
 
 def beside(batch: Batch, truth: TrueValues, row: int) -> list[Beside]:
