@@ -13,7 +13,6 @@ from rich.table import Table
 
 from lessons.harness.build import saved_scorer
 from lessons.harness.command_line import (
-    EVALUATION_SEED,
     Options,
     configure_torch,
     exit_with,
@@ -24,6 +23,7 @@ from lessons.harness.command_line import (
 from lessons.harness.report.numbers import number
 from lessons.harness.settings import BestOfNSettings
 from lessons.worlds.measure import most_kl_of_best
+from lessons.worlds.seeds import spawn
 from rl_core.errors import InvalidArgument, RLCoreError
 
 SETTINGS = {"cartpole": BestOfNSettings(), "language": BestOfNSettings(), "chat_model": BestOfNSettings()}
@@ -32,9 +32,9 @@ SETTINGS = {"cartpole": BestOfNSettings(), "language": BestOfNSettings(), "chat_
 def run(name: str, config: BestOfNSettings, options: Options) -> dict[str, Any]:
     """Return the truth about the policy itself, and about the best of its n, by the reward model or the world."""
     world = options.load(name)
-    network = world.network(config.start, seed=options.seed, device=options.device, critic=False)
+    network = world.network(config.start, seed=spawn(options.seed, "weights"), device=options.device, critic=False)
     scorer = None if config.scorer is None else saved_scorer(world, config.scorer, options.device)
-    asked: dict[str, Any] = {"seed": EVALUATION_SEED + options.seed, "device": options.device, "quick": options.quick}
+    asked: dict[str, Any] = {"seed": spawn(options.seed, "evaluate"), "device": options.device, "quick": options.quick}
     began = time.perf_counter()
     return {
         "before": world.evaluate(network, **asked),

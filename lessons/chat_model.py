@@ -16,14 +16,15 @@ from torch import nn
 from tqdm import tqdm
 
 from lessons import dpo, grpo, sft
-from lessons.harness.command_line import EVALUATION_SEED, configure_torch, exit_with, machine_info, writable_folder
+from lessons.harness.command_line import configure_torch, exit_with, machine_info, writable_folder
 from lessons.harness.report.chat_model import Stage, tell
 from lessons.harness.run import Recipe, Run
 from lessons.harness.settings import DPOSettings, GRPOSettings, Settings, SFTSettings
 from lessons.worlds.chat_model.demonstrations import Talk, talk
-from lessons.worlds.chat_model.play import Answer, interview, summary
 from lessons.worlds.chat_model.questions import questions
 from lessons.worlds.chat_model.world import ChatModel
+from lessons.worlds.language.reward import Answer
+from lessons.worlds.seeds import spawn
 from rl_core.errors import RLCoreError
 
 SHOWN = ("loss", "accuracy", "return", "kl", "sampler_gap")  # of a record, beside the progress bar
@@ -111,9 +112,13 @@ def learn_identity(world: ChatModel, options: Options) -> Talk:
 def asked(world: ChatModel, network: nn.Module, options: Options) -> tuple[Sequence[Answer], dict[str, float]]:
     """Return one sampled answer to each held-out question, beside the truth about them all."""
     held_out = list(questions(held_out=True))[: 16 if options.quick else None]
-    judge, reference = world.judge(held_out, options.device), world.reference(options.device)
-    found, means = interview(network, reference, judge, seed=EVALUATION_SEED + options.seed, device=options.device)
-    return found, summary(found) | means
+    return world.interview(
+        network,
+        held_out,
+        reference=world.reference(options.device),
+        seed=spawn(options.seed, "evaluate"),
+        device=options.device,
+    )
 
 
 def main() -> None:

@@ -19,19 +19,19 @@ def frozen(world: World, start: str, *, seed: int, device: str) -> nn.Module:
     return world.network(start, seed=seed, device=device, critic=False).requires_grad_(False)
 
 
-def check_data(world: World, config: Any, *, one_start: bool) -> None:
+def check_data(world: World, config: Any, *, same_start: bool) -> None:
     """Nothing; an error for kinds of pairs that cannot be used, and for a broken file of pairs.
 
-    `one_start` tells that the two episodes of a pair must have begun alike.
+    `same_start` tells that the two episodes of a pair must have begun alike.
     """
     kinds = getattr(config, "kinds", ())
     for kind in kinds:
         check_choice("kinds", kind, world.kinds)
-    apart = [kind for kind in kinds or world.kinds if kind not in world.one_start]
-    if one_start and apart:
+    apart = [kind for kind in kinds or world.kinds if kind not in world.same_start]
+    if same_start and apart:
         raise InvalidArgument(
             f"kinds={kinds!r} has {apart[0]}, whose two episodes begin apart, and here they must have one start; "
-            f"pass {' '.join(world.one_start)}."
+            f"pass {' '.join(world.same_start)}."
         )
     if getattr(config, "preferences", None) is not None:
         world.read_preferences(Path(config.preferences))

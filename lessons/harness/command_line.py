@@ -15,9 +15,6 @@ import tyro
 from lessons.worlds import ALL, WITH_MODEL, World, load
 from rl_core.errors import InvalidArgument, RLCoreError, check_at_least
 
-EVALUATION_SEED = 10_000
-"""Added to a run's seed for evaluation: what is evaluated on is never trained on."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:

@@ -11,6 +11,7 @@ from torch import nn
 from lessons.harness.build import check_data, env_of, frozen, schedule_of, scorer_of
 from lessons.harness.settings import Settings
 from lessons.worlds import Results, World
+from lessons.worlds.seeds import spawn
 from rl_core import checkpoint
 from rl_core.algorithms.reward_model import accuracy
 from rl_core.errors import InvalidArgument
@@ -81,9 +82,9 @@ class Run:
         quick: bool = False,
     ) -> "Run":
         """Return a run that has not begun; it needs no folder, and looks at nothing on its way."""
-        check_data(world, config, one_start=recipe.same_start_pairs)
-        network = world.network(config.start, seed=seed, device=device, critic=recipe.needs_critic)
-        scorer = scorer_of(world, config, seed, device, learns=recipe.trains_reward_model)
+        check_data(world, config, same_start=recipe.same_start_pairs)
+        network = world.network(config.start, seed=spawn(seed, "weights"), device=device, critic=recipe.needs_critic)
+        scorer = scorer_of(world, config, spawn(seed, "reward model"), device, learns=recipe.trains_reward_model)
         learner = scorer if recipe.trains_reward_model and scorer is not None else network
         learnt = [parameter for parameter in learner.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(learnt, lr=config.learning_rate, eps=config.adam_eps, fused=True)
@@ -95,14 +96,14 @@ class Run:
             device=device,
             network=network,
             # From scratch there is nothing to stay close to.
-            reference=frozen(world, config.start, seed=seed, device=device)
+            reference=frozen(world, config.start, seed=spawn(seed, "weights"), device=device)
             if config.start != "scratch" or recipe.needs_reference
             else None,
             scorer=scorer,
-            env=env_of(world, config, seed, device),
+            env=env_of(world, config, spawn(seed, recipe.name, "starts"), device),
             optimizer=optimizer,
             schedule=schedule_of(optimizer, config),
-            generator=torch.Generator(device).manual_seed(seed),
+            generator=torch.Generator(device).manual_seed(spawn(seed, recipe.name, "actions")),
         )
 
     @property
@@ -111,8 +112,8 @@ class Run:
         return self
 
     def fresh_seed(self) -> int:
-        """Return a seed for the data of the next turn: another one for each of a thousand turns, and for each run."""
-        return 1000 * self.seed + self.iteration
+        """Return a seed for the data of the next turn, which no other turn has, nor any evaluation, nor another run."""
+        return spawn(self.seed, self.recipe.name, "turn", self.iteration)
 
     def record(self, metrics: Metrics, seconds: float) -> Record:
         """Return one iteration's record, in the same words in every world, and count it."""
@@ -162,7 +163,7 @@ class Run:
 
     def judged(self, *, quick: bool) -> int:
         """Return from how many held-out starts the pairs are played that judgments are tried on."""
-        return self.world.judged // 10 if quick else self.world.judged
+        return self.world.held_out_pairs // 10 if quick else self.world.held_out_pairs
 
     @property
     def headline(self) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lessons.harness.command_line import (
-    EVALUATION_SEED,
     Options,
     configure_torch,
     exit_with,
@@ -22,6 +21,7 @@ from lessons.harness.report.columns import Columns
 from lessons.harness.report.snapshot import take_snapshot
 from lessons.harness.report.summary import report
 from lessons.harness.run import Recipe, Run
+from lessons.worlds.seeds import spawn
 from rl_core.errors import CheckpointError, RLCoreError
 
 SAVE_EVERY = 10
@@ -75,13 +75,14 @@ def run_session(
         save_config(folder, recipe, options, configs)
         for run in runs:
             run.save(folder / f"{run.world.name}.pt")
-    before = [take_snapshot(run.now, seed=EVALUATION_SEED + options.seed, quick=options.quick) for run in runs]
+    evaluation_seed = spawn(options.seed, "evaluate")
+    before = [take_snapshot(run.now, seed=evaluation_seed, quick=options.quick) for run in runs]
     if resumed:
         for run in runs:
             run.load(folder / f"{run.world.name}.pt")
         truncate_metrics(folder / "metrics.jsonl", {run.world.name: run.iteration for run in runs})
     train_in_turn(runs, options.seed, folder)
-    after = [take_snapshot(run.now, seed=EVALUATION_SEED + options.seed, quick=options.quick) for run in runs]
+    after = [take_snapshot(run.now, seed=evaluation_seed, quick=options.quick) for run in runs]
     facts = {
         "algorithm": recipe.name,
         "seed": options.seed,
@@ -105,7 +106,8 @@ def train_in_turn(runs: Sequence[Any], seed: int, folder: Path) -> None:
                     del going[name]
                     continue
                 record |= {
-                    f"eval_{key}": value for key, value in run.quick_evaluate(seed=2 * EVALUATION_SEED + seed).items()
+                    f"eval_{key}": value
+                    for key, value in run.quick_evaluate(seed=spawn(seed, "quick evaluate")).items()
                 }
                 print(json.dumps(record), file=file, flush=True)
                 columns.show(run.world.title, record, run.config.iterations)

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lessons.worlds.chat_model.questions import EXAMPLE
+from lessons.worlds.chat_model.questions import EXAMPLE, Question
 
 MOST_WORDS, FEWEST_WORDS = 20, 5
 MOST_MARKERS = 2
@@ -70,7 +70,7 @@ class Verdict:
 
     @property
     def score(self) -> float:
-        """Return the worth of the answer, in [-1, 1]; see `judge`."""
+        """Return the worth of the answer, in [-1, 1]; see `grade`."""
         if not self.ended:
             return -1.0
         if not self.brief:
@@ -78,7 +78,7 @@ class Verdict:
         return 0.25 * self.sound + 0.25 * self.polite + 0.5 * self.passed
 
 
-def judge(question: str, answer: str, ended: bool) -> Verdict:
+def grade(question: Question, answer: str, ended: bool) -> Verdict:
     """Return the verdict on an answer.
 
     | demand | rule                                                                                                  |
@@ -112,7 +112,7 @@ def judge(question: str, answer: str, ended: bool) -> Verdict:
     """
     words = words_of(answer)
     brief = is_one_sentence(answer) and FEWEST_WORDS <= len(words) <= MOST_WORDS
-    return Verdict(ended, brief, is_sound(question, words), is_polite(words), len(words))
+    return Verdict(ended, brief, is_sound(question.text, words), is_polite(words), len(words))
 
 
 def words_of(text: str) -> list[str]:
