@@ -66,7 +66,7 @@ def run(options: Options) -> dict[str, Any]:
     stages = {"original": timed("original", lambda: asked(world, world.reference(options.device), options))}
     for name, recipe, config in (("GRPO", grpo.RECIPE, options.grpo), ("DPO", dpo.RECIPE, options.dpo)):
         stages[name] = timed(
-            name, lambda one=recipe, c=config: asked(world, learnt(begun(one, world, c, options)), options)
+            name, lambda one=recipe, c=config: asked(world, trained(new_run(one, world, c, options)), options)
         )
     facts = {
         "model": options.model,
@@ -89,13 +89,13 @@ def timed(name: str, work: Callable[[], Any]) -> Stage:
     return Stage(name, found, round(time.perf_counter() - began, 1))
 
 
-def begun(recipe: Recipe, world: ChatModel, config: Settings, options: Options) -> Run:
+def new_run(recipe: Recipe, world: ChatModel, config: Settings, options: Options) -> Run:
     """Return a lesson's run from the original model, before its first turn."""
     config = config.adjusted(start=None, quick=options.quick, dtype=options.dtype)
     return Run.start(recipe, world, config, seed=options.seed, device=options.device)
 
 
-def learnt(run: Run) -> nn.Module:
+def trained(run: Run) -> nn.Module:
     """Return the network at the end of its run."""
     with tqdm(run.recipe.train(run), total=run.config.iterations, desc=run.recipe.name) as progress:
         for record in progress:
@@ -105,8 +105,8 @@ def learnt(run: Run) -> nn.Module:
 
 def learn_identity(world: ChatModel, options: Options) -> Talk:
     """Return what the model said before and after SFT on one identity."""
-    run = begun(sft.RECIPE, world, options.sft, options)
-    return talk(world, run.network, lambda: learnt(run), seed=options.seed, device=options.device, quick=options.quick)
+    run = new_run(sft.RECIPE, world, options.sft, options)
+    return talk(world, run.network, lambda: trained(run), seed=options.seed, device=options.device, quick=options.quick)
 
 
 def asked(world: ChatModel, network: nn.Module, options: Options) -> tuple[Sequence[Answer], dict[str, float]]:

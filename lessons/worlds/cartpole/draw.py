@@ -47,7 +47,7 @@ def stages(axes: Axes, lines: int, columns: int) -> list[list[Stage]]:
 
 
 def film(before: list[Tensor], after: list[Tensor], path: Path, *, every: int = 4, longest: int = 240) -> None:
-    """Nothing; the file now shows the same starts before (above) and after (below), at twice the pole's own speed."""
+    """Write a film of the same starts before (above) and after (below), at twice the pole's own speed."""
     figure = Figure(figsize=(8, 2.9), dpi=80)
     axes = figure.add_axes((0, 0, 1, 1))
     grid = stages(axes, 2, len(before))

@@ -9,7 +9,7 @@ from lessons.worlds.language.questions import Question
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge found; right and refused are never both True."""
+    """What the judge sees; right and refused are never both True."""
 
     right: bool
     refused: bool
