@@ -78,7 +78,7 @@ class ChatModel(Assistant):
             tokenizer=opened.tokenizer,
             ends=opened.ends,
             context=opened.context,
-            as_chat=lambda question: opened.chat(question.text, wish=True),
+            as_chat=lambda question: self.opened().chat(question.text, wish=True),
             grade=grade,
             max_new_tokens=LONGEST_ANSWER,
             rows=ROWS,
@@ -87,9 +87,10 @@ class ChatModel(Assistant):
 
     def reward(self, questions: Sequence[Question], *, wish: bool = True) -> JudgeReward:
         """Return the reward function for answers to these questions, asked with the example and the wish, or plain."""
-        opened, examiner = self.opened(), self.examiner
-        plain = replace(examiner, as_chat=lambda question: opened.chat(question.text))
-        return JudgeReward(examiner if wish else plain, questions)
+        if wish:
+            return JudgeReward(self.examiner, questions)
+        plain = replace(self.examiner, as_chat=lambda question: self.opened().chat(question.text))
+        return JudgeReward(plain, questions)
 
     def all_questions(self) -> Sequence[Question]:
         """Return the questions of both splits."""
