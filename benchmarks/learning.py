@@ -21,7 +21,7 @@ from benchmarks import table
 from benchmarks.table import LEARNING
 from lessons import best_of_n
 from lessons.harness.command_line import Options as BestOptions
-from lessons.harness.command_line import exit_with, machine_info, writable_folder
+from lessons.harness.machine import exit_with, machine_info, writable_folder
 from lessons.harness.run import Run
 from lessons.harness.settings import BestOfNSettings, GRPOSettings
 from lessons.side_by_side import RECIPES

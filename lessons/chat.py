@@ -10,7 +10,8 @@ import torch
 import tyro
 from rich.console import Console
 
-from lessons.harness.command_line import exit_with
+from lessons.harness.machine import exit_with, program, write_utf8
+from lessons.harness.report.columns import COLOURS
 from lessons.worlds.chat_model.world import SMOLLM2, ChatModel
 from lessons.worlds.language.world import LONGEST_ANSWER, WORLD, model_folder, tokenizer
 from rl_core.adapters.language import TokenEnv, prompts_from_chat
@@ -26,7 +27,7 @@ class Options:
     """Whom to talk with, and how."""
 
     model: str = "sft"
-    """base, sft, or a run's folder such as runs/20260101-120000; smollm2, a chat model's id or folder."""
+    """base, sft, or the folder of a run; smollm2, the id or the folder of a chat model."""
     say: tuple[str, ...] = ()
     """Questions to ask instead of a talk."""
     greedy: bool = False
@@ -113,7 +114,8 @@ def real(model: str) -> Partner:
 
 def main() -> None:
     """Talk until an empty line, or answer what --say asks."""
-    options = tyro.cli(Options, description=__doc__)
+    write_utf8()
+    options = tyro.cli(Options, description=__doc__, prog=program())
     console = Console(highlight=False)
     try:
         other = partner(options.model)
@@ -124,8 +126,8 @@ def main() -> None:
         for text in asked:
             if options.say:
                 console.print(f"you> {text}", markup=False, style="bold")
-            said = other.answer(text, generator, greedy=options.greedy)
-            console.print(f"{options.model}> {said}", markup=False, style="steel_blue1")
+            answer = other.answer(text, generator, greedy=options.greedy)
+            console.print(f"{options.model}> {answer}", markup=False, style=COLOURS[1])
     except (EOFError, KeyboardInterrupt):
         console.print()
     except RLCoreError as error:

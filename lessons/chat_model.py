@@ -5,20 +5,29 @@ steps, "Who made you?" again), then GRPO, then DPO towards one polite sentence o
 as judge.
 """
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 from torch import nn
 from tqdm import tqdm
 
 from lessons import dpo, grpo, sft
-from lessons.harness.command_line import configure_torch, exit_with, machine_info, writable_folder
+from lessons.harness.machine import (
+    configure_torch,
+    exit_with,
+    machine_info,
+    program,
+    writable_folder,
+    write_utf8,
+)
+from lessons.harness.recipe import Recipe
 from lessons.harness.report.chat_model import Stage, tell
-from lessons.harness.run import Recipe, Run
+from lessons.harness.run import Run
 from lessons.harness.settings import DPOSettings, GRPOSettings, Settings, SFTSettings
 from lessons.worlds.chat_model.demonstrations import Talk, talk
 from lessons.worlds.chat_model.questions import questions
@@ -37,19 +46,19 @@ class Options:
     model: str = "smollm2"
     """smollm2 (needs no model hub), a local folder, a .gguf file, or an id such as Qwen/Qwen2-0.5B-Instruct."""
     seed: int = 0
-    """Of every generator in the run."""
+    """Seed of all random numbers."""
     device: str = "cpu"
-    """Where tensors live: cpu, cuda."""
-    dtype: str = "float32"
-    """Of the frozen weights: float32, bfloat16."""
+    """Where to compute: cpu, cuda, cuda:1."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the frozen weights."""
     lora: int = 8
-    """Rank of the adapters that learn; 0: all weights learn."""
+    """Rank of the LoRA adapters that are trained. 0: all weights are trained."""
     threads: int = 2
     """CPU threads of torch."""
     out: Path = Path("runs/real")
     """Folder for samples.md and summary.json."""
     quick: bool = False
-    """A smoke run: three turns of each recipe, and quick looks at the truth."""
+    """A smoke run: three iterations of each algorithm on little data, and small evaluations."""
     sft: SFTSettings = sft.SETTINGS["chat_model"]
     grpo: GRPOSettings = grpo.SETTINGS["chat_model"]
     dpo: DPOSettings = dpo.SETTINGS["chat_model"]
@@ -83,10 +92,10 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def timed(name: str, work: Callable[[], Any]) -> Stage:
-    """Return what the work gave, with the seconds that it took."""
+    """Return what the work gave, and the seconds that it took."""
     began = time.perf_counter()
-    found = work()
-    return Stage(name, found, round(time.perf_counter() - began, 1))
+    result = work()
+    return Stage(name, result, round(time.perf_counter() - began, 1))
 
 
 def new_run(recipe: Recipe, world: ChatModel, config: Settings, options: Options) -> Run:
@@ -110,7 +119,7 @@ def learn_identity(world: ChatModel, options: Options) -> Talk:
 
 
 def asked(world: ChatModel, network: nn.Module, options: Options) -> tuple[Sequence[Answer], dict[str, float]]:
-    """Return one sampled answer to each held-out question, beside the truth about them all."""
+    """Return one sampled answer to each held-out question, and what is measured of them all."""
     held_out = list(questions(held_out=True))[: 16 if options.quick else None]
     return world.interview(
         network,
@@ -124,7 +133,10 @@ def asked(world: ChatModel, network: nn.Module, options: Options) -> tuple[Seque
 def main() -> None:
     """Run from the command line."""
     try:
-        run(tyro.cli(Options, description=__doc__))
+        write_utf8()
+        run(tyro.cli(Options, description=__doc__, prog=program()))
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted: nothing was written.")
     except RLCoreError as error:
         exit_with(error)
 

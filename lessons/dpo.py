@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from torch import nn
 
 from lessons.harness.pairs import of_kinds, pairs_of_turn
-from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.recipe import Recipe, Record
+from lessons.harness.run import Run
 from lessons.harness.session import main
 from lessons.harness.settings import DPOSettings
 from lessons.worlds import Results

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterator
 
-from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.recipe import Recipe, Record
+from lessons.harness.run import Run
 from lessons.harness.session import main
 from lessons.harness.settings import GRPOSettings
 from rl_core.algorithms.grpo import GRPOConfig, grpo

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator
 
 from lessons.harness.pairs import pairs_of_turn
-from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.recipe import Recipe, Record
+from lessons.harness.run import Run
 from lessons.harness.session import main
 from lessons.harness.settings import RewardModelSettings
 from rl_core.algorithms.reward_model import RewardModelConfig, reward_model, typical_reward

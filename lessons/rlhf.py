@@ -11,7 +11,8 @@ from typing import Any
 
 from lessons import ppo, reward_model, sft
 from lessons.harness.build import check_data
-from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.recipe import Recipe, Record
+from lessons.harness.run import Run
 from lessons.harness.session import main
 from lessons.harness.settings import RLHFSettings
 from lessons.worlds import Results, World

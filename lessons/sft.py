@@ -6,7 +6,8 @@ The policies that ship with the worlds were made so, by `make models`.
 import time
 from collections.abc import Iterator
 
-from lessons.harness.run import Recipe, Record, Run
+from lessons.harness.recipe import Recipe, Record
+from lessons.harness.run import Run
 from lessons.harness.session import main
 from lessons.harness.settings import SFTSettings
 from rl_core.algorithms.sft import SFTConfig, sft

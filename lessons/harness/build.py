@@ -1,12 +1,11 @@
 """What a run is made of, each part built from the run's settings, and what is checked before."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from lessons.harness.settings import PlaySettings, Settings
+from lessons.harness.settings import PairSettings, PlaySettings, Settings
 from lessons.worlds import World
 from rl_core.errors import InvalidArgument, check_choice
 from rl_core.interfaces import Env
@@ -19,51 +18,52 @@ def frozen(world: World, start: str, *, seed: int, device: str) -> nn.Module:
     return world.network(start, seed=seed, device=device, critic=False).requires_grad_(False)
 
 
-def check_data(world: World, config: Any, *, same_start: bool) -> None:
-    """Nothing; an error for kinds of pairs that cannot be used, and for a broken file of pairs.
+def check_data(world: World, config: Settings, *, same_start: bool) -> None:
+    """Raise InvalidArgument for kinds of pairs that cannot be used, and for a broken file of pairs.
 
     `same_start` tells that the two episodes of a pair must have begun alike.
     """
-    kinds = getattr(config, "kinds", ())
-    for kind in kinds:
+    if not isinstance(config, PairSettings):
+        return
+    for kind in config.kinds:
         check_choice("kinds", kind, world.kinds)
-    apart = [kind for kind in kinds or world.kinds if kind not in world.same_start]
+    apart = [kind for kind in config.kinds or world.kinds if kind not in world.same_start]
     if same_start and apart:
         raise InvalidArgument(
-            f"kinds={kinds!r} has {apart[0]}, whose two episodes begin apart, and here they must have one start; "
-            f"pass {' '.join(world.same_start)}."
+            f"kinds={config.kinds!r} has {apart[0]}, whose two episodes begin apart, and here they must have one "
+            f"start; pass {' '.join(world.same_start)}."
         )
-    if getattr(config, "preferences", None) is not None:
+    if config.preferences is not None:
         world.read_preferences(Path(config.preferences))
 
 
 def env_of(world: World, config: Settings, seed: int, device: str) -> Env | None:
-    """Return the environment of a lesson that plays, with the groups that its update compares."""
+    """Return the environment of a recipe that plays, with the groups that its update compares."""
     if not isinstance(config, PlaySettings):
         return None
-    group_size = getattr(config.update, "group_size", None)
     return world.env(
         rows=config.rows,
         steps=config.steps,
         seed=seed,
         device=device,
-        group_size=group_size or 1,
-        whole=group_size is not None,
+        group_size=config.group_size or 1,
+        whole=config.group_size is not None,
     )
 
 
-def scorer_of(world: World, config: Any, seed: int, device: str, *, learns: bool) -> nn.Module | None:
+def scorer_of(world: World, config: Settings, seed: int, device: str, *, is_trained: bool) -> nn.Module | None:
     """Return the reward model that is trained, or a trained one that rewards, or none."""
-    if learns:
+    if is_trained:
         return world.scorer(config.start, seed=seed, device=device)
-    saved = getattr(config, "scorer", None)
-    return None if saved is None else saved_scorer(world, saved, device)
+    if not isinstance(config, PlaySettings) or config.scorer is None:
+        return None
+    return saved_scorer(world, config.scorer, device)
 
 
 def saved_scorer(world: World, folder: str, device: str) -> nn.Module:
     """Return the reward model in a folder, frozen; InvalidArgument where none was saved.
 
-    A fresh one would reward everything alike, and nothing would be learnt, without a word.
+    A fresh one would reward everything alike, and nothing would be learned, without a word.
     """
     if not world.holds_scorer(Path(folder)):
         raise InvalidArgument(
@@ -73,7 +73,7 @@ def saved_scorer(world: World, folder: str, device: str) -> nn.Module:
 
 
 def schedule_of(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the learning rate's way, a move a turn, or a pass."""
+    """Return the learning-rate schedule, which moves once an iteration, or once a pass."""
     if config.schedule == "constant" or not config.learning_rate:
         return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     if config.schedule == "one_cycle":

@@ -22,8 +22,8 @@ def pairs_of_turn(run: Run, writer: nn.Module, *, needed: bool = False) -> Pairs
     pairs = of_kinds(run, kinds)
     if needed and not len(pairs):
         raise InvalidArgument(
-            f"starts={config.starts} gave no pair in turn {run.iteration + 1}: all episodes were equally good, or too "
-            "short for a clip; pass more starts, or all kinds."
+            f"starts={config.starts} gave no pair in iteration {run.iteration + 1}: all episodes were equally good or "
+            "equally bad, or too short for a clip; pass more starts, all kinds, or a start that sometimes succeeds."
         )
     return pairs
 

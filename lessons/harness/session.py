@@ -1,128 +1,182 @@
-"""From the first look at the truth to the last: runs in turn, live columns, interruption, and the report."""
+"""From the first evaluation to the last: runs in turn, live columns, interruption, and the report."""
 
-import json
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from lessons.harness.command_line import (
-    Options,
+from lessons.harness.command_line import Options, parse_command_line
+from lessons.harness.folder import append_record, load_config, save_config, truncate_metrics
+from lessons.harness.machine import (
     configure_torch,
     exit_with,
     machine_info,
     new_folder,
-    parse_command_line,
+    resume_command,
 )
+from lessons.harness.recipe import Recipe
 from lessons.harness.report.columns import Columns
-from lessons.harness.report.snapshot import take_snapshot
+from lessons.harness.report.phrases import phrase
+from lessons.harness.report.screen import Screen
+from lessons.harness.report.snapshot import Snapshot, take_snapshot
 from lessons.harness.report.summary import report
-from lessons.harness.run import Recipe, Run
+from lessons.harness.run import Run
 from lessons.worlds.seeds import spawn
 from rl_core.errors import CheckpointError, RLCoreError
 
 SAVE_EVERY = 10
-REMEMBERED = {"seed": int, "device": str, "threads": int, "quick": bool, "dtype": str, "lora": int}
+HONOURED = ("--resume", "--device", "--threads", "--language", "--world", "--algorithm")  # on a run that goes on
+INTERRUPTED = 130  # the exit status that a shell gives to a program that Ctrl-C ended
 
 
-def main(recipe: Recipe, description: str | None, *, worlds: Sequence[str] | None = None) -> None:
+def main(
+    recipe: Recipe, description: str | None, *, worlds: Sequence[str] | None = None, algorithms: Sequence[str] = ()
+) -> None:
     """Run from the command line, in the given worlds, or in the one that --world names."""
+    folder, chosen, language = None, which_words(sys.argv[1:]), "en"
     try:
-        options, configs = parse_command_line(Options, recipe.settings, worlds, description=description or "")
+        options, configs = parse_command_line(
+            recipe.settings, worlds, description=description or "", algorithm=recipe.name, algorithms=algorithms
+        )
+        language = options.language
         configs = {
-            name: c.adjusted(start=options.start, quick=options.quick, dtype=options.dtype_of(name))
-            for name, c in configs.items()
+            name: config.adjusted(start=options.start, quick=options.quick, dtype=options.dtype_of(name))
+            for name, config in configs.items()
         }
-        resumed = options.resume is not None
-        if options.resume is None:
-            folder = new_folder(options.out)
-        else:
-            folder, asked = options.resume, set(configs)
-            options, configs = load_config(folder, recipe)
-            if set(configs) != asked:
-                raise CheckpointError(f"resume={str(folder)!r} is a run of {sorted(configs)}, not of {sorted(asked)}.")
+        is_resumed = options.resume is not None
+        if options.resume is not None:
+            folder = options.resume
+            options, configs = go_on(folder, recipe, options, set(configs), sys.argv[1:])
         configure_torch(options.device, options.threads)
-        summary = run_session(recipe, configs, options, folder, resumed=resumed)
+        folder = folder or new_folder(options.out, recipe.name, list(configs))
+        summary = run_session(recipe, configs, options, folder, resumed=is_resumed)
     except RLCoreError as error:
         exit_with(error)
         return
+    except KeyboardInterrupt:
+        if folder is not None:
+            print(phrase("interrupted", language, command=resume_command(folder, chosen)))
+        sys.exit(INTERRUPTED)
     if summary["interrupted"]:
-        print(f"\nInterrupted. Go on with: --resume {folder}")
+        print(phrase("interrupted", language, command=resume_command(folder, chosen)))
+
+
+def which_words(given: Sequence[str]) -> list[str]:
+    """Return the words of a command line that say what is run, and not how."""
+    words: list[str] = []
+    for number, word in enumerate(given):
+        name, _, value = word.partition("=")
+        if name in ("--world", "--algorithm"):
+            words += [name, value or next(iter(given[number + 1 :]), "")]
+    return words
+
+
+def go_on(
+    folder: Path, recipe: Recipe, given: Options, worlds: set[str], arguments: Sequence[str]
+) -> tuple[Options, dict[str, Any]]:
+    """Return the options and settings of a run that goes on: its own, on the device that is given now."""
+    options, configs = load_config(folder, recipe)
+    if set(configs) != worlds:
+        raise CheckpointError(f"resume={str(folder)!r} is a run of {sorted(configs)}, not of {sorted(worlds)}.")
+    names = [word.split("=")[0] for word in arguments if word.startswith("--")]
+    ignored = [name for name in names if name not in HONOURED]
+    if ignored:
+        print(phrase("ignored", given.language, options=" ".join(ignored)))
+    honoured = {name: getattr(given, name) for name in ("device", "threads") if f"--{name}" in names}
+    return replace(options, language=given.language, **honoured), configs
 
 
 def run_session(
     recipe: Recipe, configs: dict[str, Any], options: Options, folder: Path, *, resumed: bool = False
 ) -> dict[str, Any]:
     """Return the summary of a whole run, whose files are then in the folder."""
-    began = time.perf_counter()
+    started, screen, language = time.perf_counter(), Screen(), options.language
+    worlds = {name: options.load(name) for name in configs}
+    titles = ", ".join(world.title for world in worlds.values())
+    screen.say(phrase("begin", language, algorithm=recipe.name, worlds=titles, seed=options.seed, folder=folder) + "\n")
     begin = recipe.make_run or Run.start
-    runs = [
-        begin(
-            recipe,
-            options.load(name),
-            config,
-            seed=options.seed,
-            device=options.device,
-            folder=folder / name,
-            quick=options.quick,
-        )
-        for name, config in configs.items()
-    ]
+    how = {"seed": options.seed, "device": options.device, "quick": options.quick}
+    runs = [begin(recipe, worlds[name], config, folder=folder / name, **how) for name, config in configs.items()]
     if not resumed:
         save_config(folder, recipe, options, configs)
         for run in runs:
             run.save(folder / f"{run.world.name}.pt")
-    evaluation_seed = spawn(options.seed, "evaluate")
-    before = [take_snapshot(run.now, seed=evaluation_seed, quick=options.quick) for run in runs]
+    before = snapshots(runs, options, screen, "evaluate_before")
     if resumed:
         for run in runs:
             run.load(folder / f"{run.world.name}.pt")
         truncate_metrics(folder / "metrics.jsonl", {run.world.name: run.iteration for run in runs})
-    train_in_turn(runs, options.seed, folder)
-    after = [take_snapshot(run.now, seed=evaluation_seed, quick=options.quick) for run in runs]
+    train_in_turn(runs, options, folder, screen)
+    after = snapshots(runs, options, screen, "evaluate_after")
     facts = {
         "algorithm": recipe.name,
         "seed": options.seed,
         "device": options.device,
+        "quick": options.quick,
         "interrupted": any(run.iteration < run.config.iterations for run in runs),
-        "seconds": time.perf_counter() - began,
+        "seconds": time.perf_counter() - started,
         "machine": machine_info(),
     }
-    return report(runs, before, after, facts, folder)
+    return report(runs, before, after, facts, folder, screen, language)
 
 
-def train_in_turn(runs: Sequence[Any], seed: int, folder: Path) -> None:
-    """Nothing; every run has advanced to its end, an iteration in turn, or to where Ctrl-C stopped them all."""
-    columns = Columns([run.world.title for run in runs])
+def snapshots(runs: Sequence[Any], options: Options, screen: Screen, name: str) -> list[Snapshot]:
+    """Return what each run is now, after saying what is being looked at."""
+    seen = []
+    for run in runs:
+        with screen.task(phrase(name, options.language, title=run.world.title)) as advance:
+            seed = spawn(options.seed, "evaluate")
+            seen.append(take_snapshot(run.now, seed=seed, quick=options.quick, advance=advance))
+    return seen
+
+
+def train_in_turn(runs: Sequence[Any], options: Options, folder: Path, screen: Screen) -> None:
+    """Run all worlds to the end, one iteration each in turn, or until Ctrl-C."""
+    columns = Columns(screen, [run.world.name for run in runs], options.language)
     going = {run.world.name: (run, run.recipe.train(run)) for run in runs}
-    with interruptible() as asked_to_stop, (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+    last = sum(run.config.iterations for run in runs)
+    first, started = sum(run.iteration for run in runs), time.monotonic()
+    screen.say()
+    with (
+        interruptible(options.language) as asked_to_stop,
+        screen.task(phrase("train", options.language), is_told=False) as advance,
+        (folder / "metrics.jsonl").open("a", encoding="utf-8") as file,
+    ):
         while going and not asked_to_stop():
             for name, (run, records) in list(going.items()):
                 record = next(records, None)
                 if record is None:
-                    del going[name]
+                    save(going.pop(name)[0], folder)
                     continue
-                record |= {
-                    f"eval_{key}": value
-                    for key, value in run.quick_evaluate(seed=spawn(seed, "quick evaluate")).items()
-                }
-                print(json.dumps(record), file=file, flush=True)
-                columns.show(run.world.title, record, run.config.iterations)
+                results = run.quick_evaluate(seed=spawn(options.seed, "quick evaluate"))
+                append_record(file, record | {f"eval_{key}": value for key, value in results.items()})
+                done = sum(each.iteration for each in runs)
+                left = (time.monotonic() - started) / (done - first) * (last - done)
+                columns.show(name, record, run.config.iterations, left)
+                advance(done, last)
                 if run.iteration % SAVE_EVERY == 0:
                     run.save(folder / f"{name}.pt")
-    for run in runs:
-        run.save(folder / f"{run.world.name}.pt")
-        run.export(folder / run.world.name)
+    for run, _ in going.values():
+        save(run, folder)
+    screen.say()
+
+
+def save(run: Any, folder: Path) -> None:
+    """Write the checkpoint of a run, and what it has trained."""
+    run.save(folder / f"{run.world.name}.pt")
+    run.export(folder / run.world.name)
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
+def interruptible(language: str) -> Iterator[Callable[[], bool]]:
     """Give a question: was Ctrl-C pressed? Iterations are finished first, so that a run stops where it can go on.
 
-    Pressed once more it stops at once, as ever.
+    Pressed once more it stops at once, as ever. Only the main thread may listen; elsewhere nothing is ever pressed.
     """
     pressed = False
 
@@ -130,65 +184,13 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         nonlocal pressed
         pressed = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("\nStopping after this iteration (Ctrl-C once more: at once).", flush=True)
+        print(phrase("stopping", language), flush=True)
 
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
     usual = signal.signal(signal.SIGINT, press)
     try:
         yield lambda: pressed
     finally:
         signal.signal(signal.SIGINT, usual)
-
-
-def save_config(folder: Path, recipe: Recipe, options: Options, configs: dict[str, Any]) -> None:
-    """Nothing; the folder now says how the run was started."""
-    worlds = {name: asdict(config) for name, config in configs.items()}
-    said = {"algorithm": recipe.name, "options": asdict(options), "worlds": worlds}
-    (folder / "config.json").write_text(json.dumps(said, indent=2, default=str), encoding="utf-8")
-
-
-def load_config(folder: Path, recipe: Recipe) -> tuple[Options, dict[str, Any]]:
-    """Return the options and configs that a run's folder remembers; CheckpointError for another algorithm's."""
-    try:
-        said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if said["algorithm"] != recipe.name:
-            raise CheckpointError(f"resume={str(folder)!r} is a run of {said['algorithm']}, not of {recipe.name}.")
-        values = {name: kind(said["options"][name]) for name, kind in REMEMBERED.items()}
-        options = Options(**values, model=said["options"]["model"])
-        configs = {
-            name: from_dict(type(recipe.settings[options.load(name).settings]), values)
-            for name, values in said["worlds"].items()
-        }
-    except RLCoreError:
-        raise
-    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CheckpointError(
-            f"resume={str(folder)!r} is no run's folder ({error!r}); pass one under runs/."
-        ) from error
-    return options, configs
-
-
-def from_dict(kind: Any, values: dict[str, Any]) -> Any:
-    """Return the dataclass that `asdict`, and a way through JSON, made these values of."""
-    hints = get_type_hints(kind)
-    parts = {
-        name: from_dict(hints[name], value)
-        if is_dataclass(hints[name])
-        else tuple(value)
-        if isinstance(value, list)
-        else value
-        for name, value in values.items()
-    }
-    return kind(**parts)
-
-
-def truncate_metrics(path: Path, iterations: dict[str, int]) -> None:
-    """Nothing; the records no longer hold what the checkpoints have not seen."""
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # the program was killed while writing its last line
-        if record["iteration"] <= iterations.get(record["world"], 0):
-            kept.append(line)
-    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

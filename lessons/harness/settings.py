@@ -1,7 +1,7 @@
-"""The hyper-parameters of every lesson in each world: tables, so that no lesson need ask which world it is in."""
+"""The kinds of settings there are; their values in each world stand beside each loop, in `lessons/`."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from rl_core.algorithms.dpo import DPOConfig
 from rl_core.algorithms.grpo import GRPOConfig
@@ -13,12 +13,13 @@ from rl_core.errors import InvalidArgument, check_at_least, check_between, check
 
 SCHEDULES = ("linear", "one_cycle", "constant")
 QUICK = 3  # iterations of a smoke run
+QUICK_ROWS, QUICK_STARTS, QUICK_DEMONSTRATIONS = 16, 32, 64  # the most of each in a smoke run
 ROUNDED = {"bfloat16": 1.0}
 """How far, in nats, a token's log-probability while sampling may lie from that of the whole row in a rough type."""
 
 
 def check_noise(noise: float, preferences: str | None) -> None:
-    """Nothing; InvalidArgument for a share outside [0, 1], and for noise in a learner's own pairs."""
+    """Raise InvalidArgument for a share outside [0, 1], and for noise in a learner's own pairs."""
     check_between("noise", noise, 0, 1)
     if noise and preferences is not None:
         raise InvalidArgument(
@@ -31,17 +32,17 @@ class Settings:
     """What every run has, whatever it learns by."""
 
     start: str = "reference"
-    """Where the policy starts: reference, base, scratch, or a run's folder, as runs/20260101-120000/language."""
+    """Where the policy starts: reference, base, scratch, or the folder of a world in a run, as runs/.../language."""
     iterations: int = 40
-    """Turns of the lesson's loop, >= 1."""
+    """Training iterations, >= 1."""
     learning_rate: float = 3e-4
-    """Of Adam at its highest, >= 0."""
-    schedule: str = "linear"
-    """The rate's way: linear, down to 0; one_cycle, up for a tenth of the turns and down as a cosine; constant."""
+    """Peak learning rate (Adam), >= 0."""
+    schedule: Literal["linear", "one_cycle", "constant"] = "linear"
+    """Learning-rate schedule: linear decay to 0; one_cycle: 10 % warm-up, then cosine decay; constant."""
     adam_eps: float = 1e-8
-    """Added to Adam's divisor, > 0; policy gradients usually take 1e-5."""
+    """Adam's epsilon, > 0. Policy gradients usually take 1e-5."""
     evaluate_every: int = 4096
-    """Live steps between two looks at the truth while training, >= 1; their time is not counted."""
+    """Evaluate every so many live steps while training, >= 1. The time is not counted."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -53,12 +54,11 @@ class Settings:
 
     def adjusted(self, *, start: str | None, quick: bool, dtype: str = "float32") -> Self:
         """Return the settings as the command line's options for all worlds want them."""
-        iterations = min(QUICK, self.iterations) if quick else self.iterations
-        changes: dict[str, Any] = {"start": start or self.start, "iterations": iterations}
-        update = getattr(self, "update", None)
-        if dtype in ROUNDED and getattr(update, "max_sampler_gap", None) is not None:
-            changes["update"] = replace(update, max_sampler_gap=ROUNDED[dtype])
-        return replace(self, **changes)
+        return replace(self, start=start or self.start, **(self.quick_changes() if quick else {}))
+
+    def quick_changes(self) -> dict[str, Any]:
+        """Return what a smoke run has less of."""
+        return {"iterations": min(QUICK, self.iterations)}
 
     def idle(self) -> Self:
         """Return the settings of the control that must learn nothing."""
@@ -69,13 +69,18 @@ class Settings:
         """Return in how many moves the learning rate comes down."""
         return self.iterations
 
+    @property
+    def micro_rows(self) -> int | None:
+        """Return how many rows may be in a forward pass; None: all."""
+        return None
+
 
 @dataclass(frozen=True)
 class SFTSettings(Settings):
-    """A whole run of SFT; a turn is one pass over fresh demonstrations."""
+    """A whole run of SFT; an iteration is one pass over fresh demonstrations."""
 
     demonstrations: int = 200
-    """Episodes shown in a turn, >= 1."""
+    """Demonstrations in an iteration, >= 1."""
     update: SFTConfig = field(default_factory=SFTConfig)
 
     def __post_init__(self) -> None:
@@ -83,20 +88,28 @@ class SFTSettings(Settings):
         super().__post_init__()
         check_count("demonstrations", self.demonstrations, 1)
 
+    def quick_changes(self) -> dict[str, Any]:
+        """Return what a smoke run has less of."""
+        return super().quick_changes() | {"demonstrations": min(QUICK_DEMONSTRATIONS, self.demonstrations)}
+
+    @property
+    def micro_rows(self) -> int | None:
+        """Return how many rows may be in a forward pass; None: all."""
+        return self.update.micro_rows
+
 
 @dataclass(frozen=True)
-class RewardModelSettings(Settings):
-    """A whole run of reward-model training; a turn is one pass over fresh pairs."""
+class PairSettings(Settings):
+    """What every run has that learns from pairs of episodes."""
 
     starts: int = 400
-    """Starts in a turn, from each of which two episodes are played and compared; >= 1."""
+    """Starts in an iteration, from each of which two episodes are played and compared, >= 1."""
     noise: float = 0.0
-    """Share of training pairs judged the wrong way round, in [0, 1]."""
+    """Share of training pairs with the preference flipped, in [0, 1]."""
     kinds: tuple[str, ...] = ()
-    """Kinds of judgments to learn from; none given: all that the world has."""
+    """Kinds of pairs to learn from. Default: all that the world has."""
     preferences: str | None = None
-    """A JSONL file of your own pairs, in place of the world's."""
-    update: RewardModelConfig = field(default_factory=RewardModelConfig)
+    """JSONL file of your own pairs, in place of the world's."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -104,35 +117,52 @@ class RewardModelSettings(Settings):
         check_count("starts", self.starts, 1)
         check_noise(self.noise, self.preferences)
 
+    def quick_changes(self) -> dict[str, Any]:
+        """Return what a smoke run has less of."""
+        return super().quick_changes() | {"starts": min(QUICK_STARTS, self.starts)}
+
 
 @dataclass(frozen=True)
-class DPOSettings(Settings):
-    """A whole run of DPO; a turn is a round of fresh pairs."""
+class RewardModelSettings(PairSettings):
+    """A whole run of reward-model training; an iteration is one pass over fresh pairs."""
+
+    update: RewardModelConfig = field(default_factory=RewardModelConfig)
+
+    @property
+    def micro_rows(self) -> int | None:
+        """Return how many rows may be in a forward pass; None: all."""
+        return self.update.micro_rows
+
+
+@dataclass(frozen=True)
+class DPOSettings(PairSettings):
+    """A whole run of DPO; an iteration is a round of fresh pairs, each from one start."""
 
     starts: int = 500
-    """Starts in a round, from each of which two episodes are played and compared; >= 1."""
+    """Starts in a round, from each of which two episodes are played and compared, >= 1."""
     passes: int = 1
     """Passes over the pairs of a round, >= 1."""
-    writer: str = "policy"
-    """Who plays the episodes that are compared: the policy as it is, or the reference (data as if from a file)."""
-    anchor: str = "start"
-    """What the policy stays close to: where it started, or where it was at the start of the round."""
-    kinds: tuple[str, ...] = ()
-    """Kinds of judgments to learn from, of episodes from one start; none given: all that the world has."""
-    noise: float = 0.0
-    """Share of pairs judged the wrong way round, in [0, 1]."""
-    preferences: str | None = None
-    """A JSONL file of your own pairs, in place of the world's."""
+    writer: Literal["policy", "reference"] = "policy"
+    """Who plays the episodes that are compared: the current policy, or the reference (as in an offline data set)."""
+    anchor: Literal["start", "round"] = "start"
+    """The reference of the loss: the policy at the start of the run, or at the start of the round."""
     update: DPOConfig = field(default_factory=DPOConfig)
 
     def __post_init__(self) -> None:
         """Check every field."""
         super().__post_init__()
-        for name in ("starts", "passes"):
-            check_count(name, getattr(self, name), 1)
+        check_count("passes", self.passes, 1)
         check_choice("writer", self.writer, ["policy", "reference"])
         check_choice("anchor", self.anchor, ["start", "round"])
-        check_noise(self.noise, self.preferences)
+
+    def quick_changes(self) -> dict[str, Any]:
+        """Return what a smoke run has less of."""
+        return super().quick_changes() | {"passes": 1}
+
+    @property
+    def micro_rows(self) -> int | None:
+        """Return how many rows may be in a forward pass; None: all."""
+        return self.update.micro_rows
 
     @property
     def passes_in_all(self) -> int:
@@ -142,21 +172,46 @@ class DPOSettings(Settings):
 
 @dataclass(frozen=True)
 class PlaySettings(Settings):
-    """What every run has that learns from its own episodes; a turn is a rollout with an update."""
+    """What every run has that learns from its own episodes; an iteration is a rollout with an update."""
 
     adam_eps: float = 1e-5
     rows: int = 64
-    """Rows in a rollout, >= 1."""
+    """Rows of a rollout (num_envs; batch size in language), >= 1."""
     steps: int = 64
-    """Most steps in a row, >= 1: of a drive, or of the piece of it that is watched; the token budget of an answer."""
+    """Maximum steps per row: rollout window in CartPole, max_new_tokens in language; >= 1."""
     scorer: str | None = None
-    """A saved reward model's folder, whose rewards take the place of the world's own."""
+    """Folder of a trained reward model, in place of the world's own reward."""
+    update: Any = None
 
     def __post_init__(self) -> None:
         """Check every field."""
         super().__post_init__()
         for name in ("rows", "steps"):
             check_count(name, getattr(self, name), 1)
+
+    def adjusted(self, *, start: str | None, quick: bool, dtype: str = "float32") -> Self:
+        """Return the settings as the command line's options for all worlds want them."""
+        config = super().adjusted(start=start, quick=quick, dtype=dtype)
+        if dtype not in ROUNDED or self.update.max_sampler_gap is None:
+            return config
+        return replace(config, update=replace(self.update, max_sampler_gap=ROUNDED[dtype]))
+
+    def quick_changes(self) -> dict[str, Any]:
+        """Return what a smoke run has less of: as many rows as are whole groups."""
+        size = self.group_size or 1
+        rows = min(self.rows, max(1, QUICK_ROWS // size) * size)
+        return super().quick_changes() | {"rows": rows}
+
+    @property
+    def group_size(self) -> int | None:
+        """Return how many rows share a start because they are compared; None: each has its own."""
+        return None
+
+    @property
+    def micro_rows(self) -> int | None:
+        """Return how many rows may be in a forward pass; None: all."""
+        rows: int | None = self.update.micro_rows
+        return rows
 
 
 @dataclass(frozen=True)
@@ -172,12 +227,22 @@ class GRPOSettings(PlaySettings):
 
     update: GRPOConfig = field(default_factory=GRPOConfig)
 
+    @property
+    def group_size(self) -> int | None:
+        """Return how many rows share a start because they are compared."""
+        return self.update.group_size
+
 
 @dataclass(frozen=True)
 class ReinforceSettings(PlaySettings):
     """A whole run of REINFORCE."""
 
     update: ReinforceConfig = field(default_factory=ReinforceConfig)
+
+    @property
+    def group_size(self) -> int | None:
+        """Return how many rows share a start because they are compared."""
+        return self.update.group_size
 
 
 @dataclass(frozen=True)
@@ -188,7 +253,7 @@ class BestOfNSettings(Settings):
     n: int = 8
     """Episodes from each start, of which the best is taken, >= 1."""
     scorer: str | None = None
-    """A saved reward model's folder, which chooses; without one the world's own reward does."""
+    """Folder of a trained reward model that chooses. Default: the world's own reward."""
 
     def __post_init__(self) -> None:
         """Check every field."""

@@ -1,8 +1,10 @@
 """The two worlds, with one face: whatever a lesson asks of one, it asks of the other in the same words."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -14,6 +16,30 @@ NAMES = ("cartpole", "language")
 ALL = (*NAMES, "sums")  # with those that have no twin
 WITH_MODEL = {"language": "chat_model"}  # worlds whose model can be chosen, and where that is done
 Results = dict[str, float]
+Advance = Callable[[int, int], None]
+"""Tells how much of a long piece of work is done, of how much."""
+
+
+def nobody(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A limit that a result must reach from below, or from above where `is_most`."""
+
+    name: str
+    limit: float
+    is_most: bool = False
+
+    def is_reached(self, value: float) -> bool:
+        """Return whether the value is on the right side of the limit, or on it."""
+        return value <= self.limit if self.is_most else value >= self.limit
+
+
+def all_reached(targets: Iterable[Target], results: Results) -> bool:
+    """Return whether each target is reached by the result of its name."""
+    return all(target.is_reached(results[target.name]) for target in targets)
 
 
 class World(Protocol):
@@ -26,6 +52,7 @@ class World(Protocol):
     shares: tuple[str, ...]  # the results of an evaluation that are shares of trials
     trials: str  # the result that counts the trials
     headline: str  # the result that is a mean return
+    targets: tuple[Target, ...]  # what the world asks of the results
     kinds: tuple[str, ...]  # of pairs that it makes
     same_start: tuple[str, ...]  # those whose two episodes begin alike
     held_out_pairs: int  # held-out starts from which pairs are played to evaluate a judgment
@@ -95,6 +122,7 @@ class World(Protocol):
         best_of: int = 1,
         scorer: Scorer | None = None,
         reference: nn.Module | None = None,
+        advance: Advance = nobody,
     ) -> Results:
         """Return what is measured of a network on held-out starts; `quick` plays fewer episodes.
 
@@ -121,8 +149,20 @@ class World(Protocol):
         """Return an environment of whole, unseen episodes whose first starts depend on the seed alone."""
         ...
 
+    def question(self, played: Rollout, row: int) -> str:
+        """Return how a row began, for people."""
+        ...
+
     def words(self, played: Rollout, row: int) -> list[str]:
         """Return each live step of a row in a few characters, for people."""
+        ...
+
+    def text(self, played: Rollout, row: int) -> str:
+        """Return what a row did as one text."""
+        ...
+
+    def scene(self, axes: Any, before: Rollout, after: Rollout) -> Callable[[int], None]:
+        """Draw the same starts before and after into some axes; return what moves them to that step."""
         ...
 
     def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:

@@ -60,8 +60,9 @@ import torch
 from IPython.display import display
 
 from lessons import ppo, reward_model
+from lessons.harness.evaluation import judged
 from lessons.harness.report.summary import told
-from lessons.harness.run import Run, judged
+from lessons.harness.run import Run
 from lessons.worlds import NAMES, load
 from lessons.worlds.measure import mean, swapped
 from notebooks.figures.credit import drawable

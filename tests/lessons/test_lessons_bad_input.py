@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from benchmarks import learning
 from lessons import chat
 from lessons.harness.command_line import Options, parse_command_line
-from lessons.harness.run import Run, judged
+from lessons.harness.evaluation import judged
+from lessons.harness.run import Run
 from lessons.harness.session import run_session
 from lessons.side_by_side import RECIPES
 from lessons.worlds import NAMES, load

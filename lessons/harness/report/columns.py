@@ -1,51 +1,105 @@
-"""One line an iteration, the same quantities in the same columns for every world."""
+"""One line an iteration, the same quantities in the same columns for every world, in 80 columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
-# name in the record, head of the column, width, format
+from lessons.harness.report.phrases import phrase
+from lessons.harness.report.screen import Screen, clock
+
+WIDTH = 80
+COLOURS = ("#cc6a1f", "#3d7cc9", "#2f8f4e", "#a85fb5")
+"""Each is readable on a white terminal and on a black one (contrast 3.7 or more)."""
+USUAL = {"first_ratio": (0.9999, 1.0001), "sampler_gap": (0.0, 1e-3)}
+"""What is told only outside these limits."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number of a record, and how it stands in its column."""
+
+    name: str
+    head: str
+    width: int
+    form: str
+
+
 QUANTITIES = (
-    ("steps", "steps", 7, "{:,.0f}"),
-    ("return", "return", 7, "{:.2f}"),
-    ("length", "length", 6, "{:.1f}"),
-    ("kl", "KL/step", 8, "{:+.4f}"),
-    ("kl_per_episode", "KL/epis.", 8, "{:+.3f}"),
-    ("entropy", "entropy", 7, "{:.3f}"),
-    ("loss", "loss", 7, "{:.3f}"),
-    ("accuracy", "accur.", 6, "{:.1%}"),
-    ("clip_fraction", "clipped", 7, "{:.1%}"),
-    ("explained_variance", "expl.var", 8, "{:+.2f}"),
-    ("first_ratio", "1st ratio", 9, "{:.6f}"),
-    ("sampler_gap", "gap", 7, "{:.0e}"),
-    ("steps_per_second", "steps/s", 8, "{:,.0f}"),
+    Quantity("steps", "steps", 7, "{:,.0f}"),
+    Quantity("return", "return", 7, "{:.2f}"),
+    Quantity("length", "length", 6, "{:.1f}"),
+    Quantity("loss", "loss", 7, "{:.4f}"),
+    Quantity("accuracy", "accur.", 6, "{:.1%}"),
+    Quantity("kl_per_episode", "KL", 6, "{:.2f}"),
+    Quantity("entropy", "entropy", 7, "{:.3f}"),
+    Quantity("clip_fraction", "clipped", 7, "{:.1%}"),
+    Quantity("explained_variance", "critic", 6, "{:.2f}"),
+    Quantity("left", "left", 5, "{}"),
 )
-COLOURS = ("dark_orange3", "steel_blue1", "green4", "magenta")
 
 
 class Columns:
-    """Live progress: prints a head, then a line for each record."""
+    """Live progress: writes a head where the columns change, then a line for each record."""
 
-    def __init__(self, titles: Sequence[str]) -> None:
-        """Remember the worlds' titles; each has its colour."""
-        self.console = Console(highlight=False, soft_wrap=True)
-        self.colour = dict(zip(titles, COLOURS, strict=False))
-        self.width = max(map(len, titles))
-        self.lines = 0
+    def __init__(self, screen: Screen, worlds: Sequence[str], language: str) -> None:
+        """Give each world, named in one word, its colour."""
+        self.screen, self.language = screen, language
+        self.colour = dict(zip(worlds, COLOURS, strict=False))
+        self.width = max(map(len, worlds))
+        self.explained: set[str] = set()
+        self.shown: tuple[Quantity, ...] = ()
 
-    def show(self, title: str, record: dict[str, Any], last: int) -> None:
-        """Print one record, under a head every twenty iterations."""
-        if self.lines % (20 * len(self.colour)) == 0:
-            head = " ".join(f"{name:>{width}}" for _, name, width, _ in QUANTITIES)
-            self.console.print(Text(f"{'world':<{self.width}} {'iter.':>7} {head}", style="bold"))
-        self.lines += 1
-        cells = " ".join(f"{formatted(record.get(key), form):>{width}}" for key, _, width, form in QUANTITIES)
+    def show(self, world: str, record: Mapping[str, Any], last: int, seconds_left: float) -> None:
+        """Write one record, under a head where the algorithm has begun."""
+        values = {**record, "left": clock(seconds_left)}
+        quantities = tuple(quantity for quantity in QUANTITIES if is_shown(quantity.name, values))
+        if quantities != self.shown:
+            self.shown = quantities
+            self._head(str(record["stage"]))
+        cells = " ".join(f"{cell(values[each.name], each.form):>{each.width}}" for each in quantities)
         count = f"{record['iteration']}/{last}"
-        self.console.print(Text(f"{title:<{self.width}} {count:>7} {cells}", style=self.colour[title]))
+        self.screen.console.print(Text(f"{world:<{self.width}} {count:>7} {cells}", style=self.colour[world]))
+        for name, (low, high) in USUAL.items():
+            if name in record and not low <= record[name] <= high:
+                self.screen.say(phrase(f"unusual_{name}", self.language, value=record[name]))
+
+    def _head(self, algorithm: str) -> None:
+        """Write the names of the columns; each is explained when it comes for the first time."""
+        heads = " ".join(f"{each.head:>{each.width}}" for each in self.shown)
+        self.screen.console.print(Text(f"{algorithm[: self.width]:<{self.width}} {'turn':>7} {heads}", style="bold"))
+        fresh = [each.head for each in self.shown if each.head not in self.explained]
+        self.explained |= set(fresh)
+        for line in legend(fresh, self.language):
+            self.screen.console.print(Text(line, style="italic"))
 
 
-def formatted(value: float | None, form: str) -> str:
-    """Return the number in its column's format, or a dash where there is none yet."""
-    return "–" if value is None else form.format(value)
+def is_shown(name: str, record: Mapping[str, Any]) -> bool:
+    """Return whether a record's algorithm has that quantity; the loss of a policy gradient tells nothing."""
+    return name in record and not (name == "loss" and "return" in record)
+
+
+def cell(value: Any, form: str) -> str:
+    """Return the value in its column's format, never as -0, or a dash where there is none yet."""
+    if value is None:
+        return "–"
+    text = form.format(value)
+    return text.lstrip("-") if isinstance(value, float) and float(text.strip("%").replace(",", "")) == 0 else text
+
+
+def legend(heads: Sequence[str], language: str) -> list[str]:
+    """Return what the heads mean, in lines that fit the screen."""
+    lines = [""]
+    for text in filter(None, (phrase(f"head_{head.strip('.')}", language) for head in heads)):
+        joined = f"{lines[-1]}; {text}" if lines[-1] else text
+        if columns_of(joined) <= WIDTH:
+            lines[-1] = joined
+        else:
+            lines.append(text)
+    return [line for line in lines if line]
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns a text takes on the screen: a Chinese character takes two."""
+    return Text(text).cell_len

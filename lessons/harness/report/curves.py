@@ -1,65 +1,117 @@
-"""The curves of a run: one column a world, the same quantity in the same line."""
+"""The curves of a run: one column a world, what was asked for on top, the same quantity in the same line."""
 
-import json
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lessons.harness.report.snapshot import Snapshot
+
 COLOURS = {0: "#d9772b", 1: "#2f6db5"}
+SHARES = ("#2f8f4e", "#2f6db5", "#b5462f", "#a85fb5")
 INK, PALE = "#333940", "#e6e8eb"
 LINES = (
-    ("return", "return\n(mean of the last 100)"),
-    ("loss", "loss"),
     ("accuracy", "share of pairs\nrightly told apart"),
     ("kl_per_episode", "KL to the reference\n(nats per episode)"),
     ("entropy", "entropy\n(nats per step)"),
     ("clip_fraction", "share of clipped steps"),
     ("explained_variance", "explained variance\nof the critic"),
 )
+Records = dict[str, list[dict[str, Any]]]
+Look = tuple[Any, Snapshot, Snapshot]
 
 
-def read_records(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the records of a metrics file, by world."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        found.setdefault(record["world"], []).append(record)
-    return found
-
-
-def draw_curves(records: dict[str, list[dict[str, Any]]], heads: Sequence[tuple[str, str]], path: Path) -> None:
-    """Nothing; the picture is in the file. Heads: each world's title, and which number of its truth is the return."""
-    shown = [line for line in LINES if line[0] == "return" or has_any(records, line[0])]
-    figure = Figure(figsize=(4.6 * len(heads), 1.8 * len(shown)), dpi=110, layout="constrained")
-    grid = figure.subplots(len(shown), len(heads), squeeze=False, sharex="col")
-    for column, ((title, headline), rows) in enumerate(zip(heads, records.values(), strict=True)):
-        for line, (name, label) in enumerate(shown):
-            axes = grid[line][column]
-            curve(axes, rows, name, COLOURS[column % len(COLOURS)])
+def draw_curves(looks: Sequence[Look], records: Records, facts: dict[str, Any], path: Path) -> None:
+    """Write the picture: held-out results with their targets, and below them what training says of itself."""
+    lines = [line for line in LINES if any(has(rows, line[0]) for rows in records.values())]
+    has_shares = any(shares_of(look[0]) for look in looks)
+    count = 1 + has_shares + len(lines)
+    figure = Figure(figsize=(4.6 * len(looks), 1.9 * count), dpi=110, layout="constrained")
+    grid = figure.subplots(count, len(looks), squeeze=False, sharex="col")
+    figure.suptitle(f"{facts['algorithm']}, seed {facts['seed']}, {date.today().isoformat()}", color=INK, fontsize=11)
+    for column, look in enumerate(looks):
+        run, rows = look[0], records.get(look[0].world.name, [])
+        colour = COLOURS[column % len(COLOURS)]
+        headline(grid[0][column], look, rows, colour)
+        grid[0][column].set_title(run.world.title, color=INK, fontsize=12, loc="left", weight="bold")
+        if has_shares:
+            shares(grid[1][column], look, rows)
+        for axes, (name, label) in zip(grid[1 + has_shares :, column], lines, strict=True):
+            curve(axes, rows, name, colour)
             if column == 0:
                 axes.set_ylabel(label, color=INK, fontsize=9)
-        seen = [(row["steps"], row[f"eval_{headline}"]) for row in rows if f"eval_{headline}" in row]
-        if seen:
-            grid[0][column].scatter(*zip(*seen, strict=True), color=INK, s=9, zorder=3, label="on unseen starts")
-            grid[0][column].legend(frameon=False, fontsize=8, loc="lower right")
-        grid[0][column].set_title(title, color=INK, fontsize=12, loc="left", weight="bold")
-        grid[-1][column].set_xlabel("live steps", color=INK, fontsize=9)
+        grid[-1][column].set_xlabel(f"{run.world.step_name}s learned from", color=INK, fontsize=9)
     figure.savefig(path)
 
 
-def has_any(records: dict[str, list[dict[str, Any]]], name: str) -> bool:
-    """Return whether any record of any world has that quantity."""
-    return any(row.get(name) is not None for rows in records.values() for row in rows)
+def headline(axes: Axes, look: Look, rows: Sequence[dict[str, Any]], colour: str) -> None:
+    """Draw the result that sums up the others: on held-out starts as the line, the running mean of training pale."""
+    run = look[0]
+    curve(axes, rows, "return", colour, label="training, mean of 100", alpha=0.35)
+    axes.plot(*results(look, rows, run.headline), color=colour, lw=1.8, marker="o", ms=3, label="held-out starts")
+    axes.set_ylabel(run.headline.replace("_", " "), color=INK, fontsize=9)
+    limits(axes, run, [run.headline])
+    axes.legend(frameon=False, fontsize=8, loc="best")
 
 
-def curve(axes: Axes, rows: Sequence[dict[str, Any]], name: str, colour: str) -> None:
-    """Nothing; the axes show one quantity against live steps, without the iterations that have none yet."""
+def shares(axes: Axes, look: Look, rows: Sequence[dict[str, Any]]) -> None:
+    """Draw the shares that the world asks for, each with its limit; nothing where it asks for none."""
+    run, names = look[0], shares_of(look[0])
+    if not names:
+        axes.axis("off")
+        return
+    for name, colour in zip(names, SHARES, strict=False):
+        axes.plot(*results(look, rows, name), color=colour, lw=1.8, marker="o", ms=3, label=name)
+    plain(axes)
+    limits(axes, run, names)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylabel("share of held-out\nanswers", color=INK, fontsize=9)
+    axes.legend(frameon=False, fontsize=8, loc="center right")
+
+
+def shares_of(run: Any) -> list[str]:
+    """Return which of the results that the world asks for are shares."""
+    if run.now.recipe.trains_reward_model:
+        return []
+    return [target.name for target in run.world.targets if target.name in run.world.shares]
+
+
+def limits(axes: Axes, run: Any, names: Sequence[str]) -> None:
+    """Draw the limit of each of these results that has one."""
+    for target in run.world.targets:
+        if target.name in names:
+            axes.axhline(target.limit, color=INK, lw=0.8, ls="--")
+
+
+def results(look: Look, rows: Sequence[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+    """Return (steps, values) of a held-out result: before training, meanwhile, and after."""
+    run, before, after = look
+    points = [(row["steps"], row[f"eval_{name}"]) for row in rows if f"eval_{name}" in row]
+    points = [(0, before.results.get(name)), *points, (run.steps, after.results.get(name))]
+    known = [(steps, value) for steps, value in points if value is not None]
+    return [steps for steps, _ in known], [value for _, value in known]
+
+
+def has(rows: Sequence[dict[str, Any]], name: str) -> bool:
+    """Return whether any record has that quantity."""
+    return any(row.get(name) is not None for row in rows)
+
+
+def curve(
+    axes: Axes, rows: Sequence[dict[str, Any]], name: str, colour: str, *, label: str | None = None, alpha: float = 1.0
+) -> None:
+    """Draw one quantity against the steps learned from, without the iterations that have none yet."""
     points = [(row["steps"], row[name]) for row in rows if row.get(name) is not None]
     if points:
-        axes.plot(*zip(*points, strict=True), color=colour, lw=1.8)
+        axes.plot(*zip(*points, strict=True), color=colour, lw=1.8, label=label, alpha=alpha)
+    plain(axes)
+
+
+def plain(axes: Axes) -> None:
+    """Take away all ink that shows no data."""
     axes.grid(color=PALE, lw=0.8)
     axes.tick_params(colors=INK, labelsize=8, length=0)
     for side in axes.spines.values():

@@ -1,11 +1,11 @@
-"""A look at what a run trains: the truth, and a few played rows with the credit of each step."""
+"""What a run is at one time: its held-out results, and a few played rows with the credit of each step."""
 
 from dataclasses import dataclass, replace
 
 import torch
 
 from lessons.harness.run import Run
-from lessons.worlds import Results
+from lessons.worlds import Advance, Results, nobody
 from rl_core.advantages import on_every_step
 from rl_core.algorithms.ppo import PPOConfig, played_batch
 from rl_core.rollout import relabel, rollout
@@ -16,33 +16,31 @@ EXAMPLES = 12
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was seen of a run at one time."""
+    """The results and examples of a run at one time."""
 
     results: Results
     played: Rollout
     batch: Batch  # the same rows with advantages by what was known at that time, and both log-probabilities
 
 
-def take_snapshot(run: Run, *, seed: int, quick: bool) -> Snapshot:
-    """Return a look at a run as it is now; the same seed asks the same."""
-    results = run.evaluate(seed=seed, quick=quick)
+def take_snapshot(run: Run, *, seed: int, quick: bool, advance: Advance = nobody) -> Snapshot:
+    """Return the results and examples of a run as it is now; the same seed asks the same."""
+    results = run.evaluate(seed=seed, quick=quick, advance=advance)
     env = run.world.examples(EXAMPLES, seed=seed, device=run.device)
     played = rollout(env, run.network, torch.Generator(run.device).manual_seed(seed))
     if run.scorer is not None:
-        played = relabel(played, run.scorer, micro_rows=micro_rows_of(run))
+        played = relabel(played, run.scorer, micro_rows=run.config.micro_rows)
     return Snapshot(results, played, batch_of(run, played))
 
 
-def micro_rows_of(run: Run) -> int | None:
-    """Return how many rows may be in a forward pass; None: all."""
-    return getattr(getattr(run.config, "update", None), "micro_rows", None)
-
-
 def batch_of(run: Run, played: Rollout) -> Batch:
-    """Return the rows with their advantages: by the critic, or without one against the mean return of these rows."""
+    """Return the rows with their advantages: by the critic, or against the mean return of these rows.
+
+    A critic that nobody has taught yet expects nothing, and what it calls an advantage is the bare return.
+    """
     rows = played.episodes().as_steps() if run.network.memoryless else played.episodes()
-    deal = list(torch.arange(len(rows), device=run.device).split(micro_rows_of(run) or len(rows)))
-    if run.recipe.needs_critic:
+    deal = list(torch.arange(len(rows), device=run.device).split(run.config.micro_rows or len(rows)))
+    if run.recipe.needs_critic and run.iteration:
         return played_batch(run.network, run.reference, played, rows, deal, run.config.update)
     batch = played_batch(run.network, run.reference, played, rows, deal, PPOConfig(gamma=1.0, lam=1.0))
     returns = played.rewards.sum(dim=1)  # [B]: every step of an episode gets the same credit

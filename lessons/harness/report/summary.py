@@ -1,4 +1,4 @@
-"""What a run says at its end: the truth before and after, credit step by step, the analogy, and the files."""
+"""What a run says at its end: the verdict, the results before and after, one start in words, and the files."""
 
 import json
 from collections.abc import Sequence
@@ -6,46 +6,83 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from lessons.harness.report.credit import NOUNS, credit, credit_page, nouns
-from lessons.harness.report.curves import draw_curves, read_records
+from lessons.harness.folder import read_records
+from lessons.harness.report.credit import NOUNS, credit_page, nouns
+from lessons.harness.report.curves import draw_curves
+from lessons.harness.report.film import draw_film
 from lessons.harness.report.numbers import number, percent
+from lessons.harness.report.phrases import phrase
+from lessons.harness.report.screen import Screen
 from lessons.harness.report.snapshot import Snapshot
-from lessons.harness.run import Run
+from lessons.harness.report.verdict import verdict, what_next
 from lessons.worlds.measure import wilson
 
-LAST_STEPS = 10  # of a long row, on the screen
+LONGEST = 300  # characters of an episode on the screen
+LOOK_AT = ("answers", "film", "curves", "samples")
 
 
 def report(
-    runs: Sequence[Run], before: Sequence[Snapshot], after: Sequence[Snapshot], facts: dict[str, Any], folder: Path
+    runs: Sequence[Any],
+    before: Sequence[Snapshot],
+    after: Sequence[Snapshot],
+    facts: dict[str, Any],
+    folder: Path,
+    screen: Screen,
+    language: str,
 ) -> dict[str, Any]:
     """Return the run's summary; tables are on the screen and files in the folder by then."""
-    console = Console(highlight=False)
-    summary = facts | {"worlds": {}}
-    pages = []
-    for run, old, new in zip(runs, before, after, strict=True):
-        summary["worlds"][run.world.name] = of_world(run, old, new)
-        console.print(
-            f"\n[bold]{run.world.title}: the truth, before and after[/]", truth_table(run, old, new), sep="\n"
-        )
-        console.print(f"\n[bold]{run.world.title}: one start, step by step (the last {LAST_STEPS})[/]")
-        console.print(credit_table(run, old, new, row=0))
-        shown = run.world.show(old.played, new.played, folder)
-        pages.append(credit_page(run, old, new, shown.name))
-    console.print("\n[bold]One loop, eight nouns, filled from this run[/]", analogy_table(runs, after), sep="\n")
-    (folder / "samples.md").write_text("\n".join(pages), encoding="utf-8")
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding="utf-8")
-    heads = [(run.world.title, run.headline) for run in runs]
-    draw_curves(read_records(folder / "metrics.jsonl"), heads, folder / "curves.png")
-    files = ", ".join(sorted(path.name for path in folder.iterdir()))
-    console.print(f"\n{facts['seconds']:.0f} s in all. In {folder}: {files}")
+    looks = list(zip(runs, before, after, strict=True))
+    worlds = {run.world.name: of_world(run, old, new) for run, old, new in looks}
+    summary = facts | {"worlds": worlds}
+    text = json.dumps(summary, indent=2, ensure_ascii=False)
+    (folder / "summary.json").write_text(text, encoding="utf-8")
+    for run, old, new in looks:
+        screen.console.print(f"[bold]{verdict(run, old, new, language)}[/]", soft_wrap=False)
+    if facts["quick"]:
+        screen.say(phrase("quick", language))
+    for run, old, new in looks:
+        heading(screen, phrase("results", language, title=run.world.title))
+        screen.console.print(results_table(run, old, new, language))
+        heading(screen, phrase("one_start", language, title=run.world.title))
+        for line in one_start(run, old, new, language):
+            screen.console.print(line, markup=False, soft_wrap=False)
+    heading(screen, phrase("nouns", language))
+    screen.console.print(analogy_table(runs, after))
+    with screen.task(phrase("draw", language)):
+        draw(looks, facts, folder)
+    point_onward(runs, facts, folder, screen, language)
     return summary
 
 
-def of_world(run: Run, before: Snapshot, after: Snapshot) -> dict[str, Any]:
+def draw(looks: Sequence[tuple[Any, Snapshot, Snapshot]], facts: dict[str, Any], folder: Path) -> None:
+    """Write the pages and pictures."""
+    pages = [credit_page(run, old, new, run.world.show(old.played, new.played, folder).name) for run, old, new in looks]
+    (folder / "samples.md").write_text("\n".join(pages), encoding="utf-8")
+    draw_curves(looks, read_records(folder / "metrics.jsonl"), facts, folder / "curves.png")
+    draw_film(looks, folder / "film.gif")
+
+
+def heading(screen: Screen, text: str) -> None:
+    """Write a heading."""
+    screen.console.print(f"\n[bold]{text}[/]")
+
+
+def point_onward(runs: Sequence[Any], facts: dict[str, Any], folder: Path, screen: Screen, language: str) -> None:
+    """Say what to look at, and what to try next."""
+    heading(screen, phrase("look", language))
+    for name in LOOK_AT:
+        line = phrase(f"look_{name}", language)
+        if (folder / line.split()[0]).is_file():
+            screen.say(f"  {line}")
+    heading(screen, phrase("next", language))
+    for command in what_next(facts["algorithm"], runs, folder):
+        screen.say(f"  {command}")
+    screen.say("\n" + phrase("seconds", language, seconds=facts["seconds"], folder=folder))
+
+
+def of_world(run: Any, before: Snapshot, after: Snapshot) -> dict[str, Any]:
     """Return one world's part of the summary."""
     steps, seconds = run.solved_at or (None, None)
     return {
@@ -63,47 +100,63 @@ def of_world(run: Run, before: Snapshot, after: Snapshot) -> dict[str, Any]:
     }
 
 
-def truth_table(run: Run, before: Snapshot, after: Snapshot) -> Table:
-    """Return the table of the truth before and after, shares with their 95 % intervals."""
+def results_table(run: Any, before: Snapshot, after: Snapshot, language: str) -> Table:
+    """Return the table of results before and after, shares with their 95 % intervals."""
     table = Table()
-    for head, justify in (("", "left"), ("before", "right"), ("after", "right")):
-        table.add_column(head, justify=justify)  # type: ignore[arg-type]
-    for name in after.results:
-        if "/" not in name:
-            cells = (told(run, look.results, name) if name in look.results else "–" for look in (before, after))
-            table.add_row(name.replace("_", " "), *cells)
+    table.add_column("")
+    for when in ("before", "after"):
+        table.add_column(phrase(when, language), justify="right")
+    for name in names_of(after.results):
+        cells = (told(run, look.results, name) if name in look.results else "–" for look in (before, after))
+        table.add_row(name.replace("_", " "), *cells)
     for name, value in run.bounds(before.results, after.results).items():
         table.add_row(name.replace("_", " "), "", number(value))
     return table
 
 
-def told(run: Run, results: dict[str, float], name: str) -> str:
-    """Return one number of the truth for people: a share with its interval, anything else as it is."""
+def names_of(results: dict[str, float]) -> list[str]:
+    """Return the results to tell: not those of parts, nor those of the only kind of pairs, which are the total's."""
+    names = [name for name in results if "/" not in name]
+    kinds = [name.removeprefix("accuracy_") for name in names if name.startswith("accuracy_")]
+    again = {f"accuracy_{kinds[0]}", f"pairs_{kinds[0]}"} if len(kinds) == 1 else set()
+    return [name for name in names if name not in again]
+
+
+def told(run: Any, results: dict[str, float], name: str) -> str:
+    """Return one result for people: a share with its interval, anything else as a number."""
     count = run.trials(name, results)
     return number(results[name]) if count is None else percent(results[name], wilson(results[name], count))
 
 
-def credit_table(run: Run, before: Snapshot, after: Snapshot, row: int) -> Table:
-    """Return the last steps of one start before and after: reward, KL and advantage of each."""
-    table = Table()
-    for when in ("before", "after"):
-        for head in (when, "reward", "KL", "advant."):
-            table.add_column(head, justify="left" if head == when else "right")
-    lines = [credit(run, look, row)[-LAST_STEPS:] for look in (before, after)]
-    empty = ("", "", "", "")
-    for place in range(max(map(len, lines))):
-        old, new = (line[place] if place < len(line) else empty for line in lines)
-        table.add_row(*old, *new)
-    return table
+def one_start(run: Any, before: Snapshot, after: Snapshot, language: str) -> list[str]:
+    """Return how a row began, in the reader's language where it has words, and what came of it before and after."""
+    rows = range(len(before.played))
+    questions = [run.world.question(before.played, row) for row in rows]
+    row = next((row for row in rows if is_chinese(questions[row]) == (language == "zh")), 0)
+    lines = [f"  {phrase('question', language)}: {questions[row]}"]
+    for when, look in (("before", before), ("after", after)):
+        text, steps = run.world.text(look.played, row), int(look.played.mask[row].sum())
+        shortened = text if len(text) <= LONGEST else f"… {text[-LONGEST:]}"
+        total = look.played.rewards[row].sum().item()
+        lines.append(
+            f"  {phrase(when, language)} ({phrase('reward', language)} {number(total)}, {steps} "
+            f"{run.world.step_name}s): {shortened}"
+        )
+    return lines
 
 
-def analogy_table(runs: Sequence[Run], looks: Sequence[Snapshot]) -> Table:
+def is_chinese(text: str) -> bool:
+    """Return whether there are Chinese characters in a text."""
+    return any("一" <= character <= "鿿" for character in text)
+
+
+def analogy_table(runs: Sequence[Any], looks: Sequence[Snapshot]) -> Table:
     """Return the eight nouns of reinforcement learning, each filled from live objects."""
     table = Table(show_lines=True)
     table.add_column("")
     for run in runs:
         table.add_column(run.world.title, overflow="fold")
-    told_by = [nouns(run, look) for run, look in zip(runs, looks, strict=True)]
+    columns = [nouns(run, look) for run, look in zip(runs, looks, strict=True)]
     for noun in NOUNS:
-        table.add_row(noun, *(words[noun] for words in told_by))
+        table.add_row(noun, *(words[noun] for words in columns))
     return table

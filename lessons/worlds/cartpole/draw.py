@@ -1,5 +1,6 @@
 """The pole drawn from its states: one picture of it, and a film of drives before and after."""
 
+from collections.abc import Callable
 from math import cos, sin
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-BEFORE, AFTER, FALLEN, INK = "#d9772b", "#2f6db5", "#b8bec6", "#333940"
+POLE, FALLEN, INK = "#d9772b", "#b8bec6", "#333940"
+LONGEST = 500  # steps, after which a pole that stands has won
 WIDTH, HEIGHT = 5.6, 2.1  # of one stage, in metres of track
 
 
@@ -46,21 +48,26 @@ def stages(axes: Axes, lines: int, columns: int) -> list[list[Stage]]:
     return [[Stage(axes, WIDTH * column, -HEIGHT * line) for column in range(columns)] for line in range(lines)]
 
 
-def film(before: list[Tensor], after: list[Tensor], path: Path, *, every: int = 4, longest: int = 240) -> None:
-    """Write a film of the same starts before (above) and after (below), at twice the pole's own speed."""
-    figure = Figure(figsize=(8, 2.9), dpi=80)
-    axes = figure.add_axes((0, 0, 1, 1))
+def draw_drives(axes: Axes, before: list[Tensor], after: list[Tensor]) -> Callable[[int], None]:
+    """Draw the same starts before (above) and after (below); return what moves them all to that step."""
     grid = stages(axes, 2, len(before))
 
-    def frame(number: int) -> list[Artist]:
-        artists: list[Artist] = []
-        for line, drives, colour, when in zip(grid, (before, after), (BEFORE, AFTER), ("before", "after"), strict=True):
+    def move(number: int) -> None:
+        for line, drives, when in zip(grid, (before, after), ("before", "after"), strict=True):
             for stage, states in zip(line, drives, strict=True):
-                over = number >= len(states)
-                state = states[min(number, len(states) - 1)]
-                note = f"{when}: fell at step {len(states)}" if over else f"{when}: step {number}"
-                artists += stage.show(state, FALLEN if over else colour, note)
-        return artists
+                is_over = number >= len(states)
+                note = f"{when}: step {min(number, len(states))}"
+                if is_over and len(states) < LONGEST:
+                    note = f"{when}: fell at step {len(states)}"
+                has_fallen = is_over and len(states) < LONGEST
+                stage.show(states[min(number, len(states) - 1)], FALLEN if has_fallen else POLE, note)
 
-    last = min(max(map(len, [*before, *after])), longest)
-    FuncAnimation(figure, frame, frames=range(0, last, every)).save(path, writer=PillowWriter(fps=25))
+    return move
+
+
+def film(before: list[Tensor], after: list[Tensor], path: Path, *, every: int = 4) -> None:
+    """Write a film of the same starts before and after, to the last step, at twice the pole's own speed."""
+    figure = Figure(figsize=(8, 2.9), dpi=80)
+    move = draw_drives(figure.add_axes((0, 0, 1, 1)), before, after)
+    last = max(map(len, [*before, *after]))
+    FuncAnimation(figure, move, frames=range(0, last + 1, every)).save(path, writer=PillowWriter(fps=25))

@@ -1,14 +1,16 @@
 """The pole: four numbers seen, two pushes to choose from, one point for each step upright."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from safetensors.torch import save_file
 from torch import nn
 
-from lessons.worlds import Results
+from lessons.worlds import Advance, Results, Target, all_reached, nobody
 from lessons.worlds.cartpole.demonstrations import MEDIOCRE
-from lessons.worlds.cartpole.draw import film
+from lessons.worlds.cartpole.draw import draw_drives, film
 from lessons.worlds.cartpole.models import MODELS, STARTS, fill
 from lessons.worlds.cartpole.play import mean_return, play_episodes, states_of
 from lessons.worlds.cartpole.preferences import longer_drives, steadier_clips
@@ -35,6 +37,7 @@ class CartPole:
     shares: tuple[str, ...] = ()
     trials: str = "episodes"
     headline: str = "sampled_return"
+    targets: tuple[Target, ...] = (Target("sampled_return", SOLVED),)
     kinds: tuple[str, ...] = ("drives", "clips")
     same_start: tuple[str, ...] = ("drives",)
     held_out_pairs: int = 1000
@@ -119,11 +122,13 @@ class CartPole:
         best_of: int = 1,
         scorer: Scorer | None = None,
         reference: nn.Module | None = None,
+        advance: Advance = nobody,
     ) -> Results:
         """Return the mean return of 100 episodes (quick: 20), greedy and sampled, and the distance to the reference."""
         count, seed = EPISODES // 5 if quick else EPISODES, spawn(seed, "evaluate")
         sampled = play_episodes(network, best_of * count, seed=seed, device=device, group_size=best_of)
         sampled = chosen(sampled, best_of, scorer)
+        advance(1, 2)
         greedy = play_episodes(network, count, seed=seed, device=device, greedy=True)
         return {
             "sampled_return": mean_return(sampled),
@@ -142,7 +147,7 @@ class CartPole:
 
     def solved(self, results: Results) -> bool:
         """Return whether the sampled return is at Gymnasium's own threshold."""
-        return results["sampled_return"] >= SOLVED
+        return all_reached(self.targets, results)
 
     def bounds(self, before: Results, after: Results) -> Results:
         """Return nothing: the return does not tell how far a policy must go for it."""
@@ -152,12 +157,25 @@ class CartPole:
         """Return whole drives from starts that depend on the seed alone."""
         return GymEnv(CartPoleRows(count), count, seed=spawn(seed, "examples"), device=device)
 
+    def question(self, played: Rollout, row: int) -> str:
+        """Return where the cart and the pole were at first."""
+        position, _, angle, _ = played.obs[row, 0].tolist()
+        return f"x {position:+.2f} m, {angle:+.3f} rad"
+
     def words(self, played: Rollout, row: int) -> list[str]:
         """Return each push with the lean that it answers, in degrees."""
         degrees = played.obs[row, :, 2].rad2deg().tolist()
         pushes = ["◀" if action == 0 else "▶" for action in played.actions[row].tolist()]
         length = int(played.mask[row].sum())
         return [f"{push}{angle:+.1f}°" for push, angle in zip(pushes, degrees, strict=True)][:length]
+
+    def text(self, played: Rollout, row: int) -> str:
+        """Return the pushes of a drive side by side, each with the lean that it answers."""
+        return " ".join(self.words(played, row))
+
+    def scene(self, axes: Axes, before: Rollout, after: Rollout) -> Callable[[int], None]:
+        """Draw drives from the same starts, before above and after below; return what moves them to that step."""
+        return draw_drives(axes, *(states_of(played)[:FILMED] for played in (before, after)))
 
     def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
         """Return the film of the same starts before and after."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lessons.worlds import Results
+from lessons.worlds import Advance, Results, Target, nobody
 from lessons.worlds.chat_model.demonstrations import shown
 from lessons.worlds.chat_model.judge import grade
 from lessons.worlds.chat_model.models import DTYPES, SMOLLM2, Opened, fresh, open_chat_model, open_scorer
@@ -27,6 +27,7 @@ from rl_core.interfaces import Env, Scorer
 from rl_core.types import Episodes, Pairs, Rollout
 
 QUICK_ANSWERS = 32
+LEGEND = "The score is a program's: one short, polite sentence on the matter earns most."
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class ChatModel(Assistant):
     name: str = "language"
     settings: str = "chat_model"
     shares: tuple[str, ...] = ("passed", "eos", "brief", "sound", "polite", "own", "stock")
+    targets: tuple[Target, ...] = (Target("passed", 0.5), Target("own", 0.8))
+    legend: str = LEGEND
     held_out_pairs: int = 129  # a pair for each of the held-out questions
 
     def __post_init__(self) -> None:
@@ -153,6 +156,7 @@ class ChatModel(Assistant):
         best_of: int = 1,
         scorer: Scorer | None = None,
         reference: nn.Module | None = None,
+        advance: Advance = nobody,
     ) -> Results:
         """Return what the judge says of one sampled answer to each of 129 held-out questions.
 
@@ -162,7 +166,7 @@ class ChatModel(Assistant):
         seed = spawn(seed, "evaluate")
         asked = some_questions(QUICK_ANSWERS, seed, held_out=True) if quick else questions(held_out=True)
         reference = reference or self.reference(device)
-        options = {"seed": seed, "device": device, "best_of": best_of, "scorer": scorer}
+        options = {"seed": seed, "device": device, "best_of": best_of, "scorer": scorer, "advance": advance}
         return self.interview(network, asked, reference=reference, **options)[1]
 
     def interview(
@@ -176,18 +180,15 @@ class ChatModel(Assistant):
         answers, means = interview(network, reference, self.reward(asked), measures=own, **options)
         return answers, summary(answers) | means
 
-    def solved(self, results: Results) -> bool:
-        """Return whether most answers are one short polite sentence, and still answers to their own questions."""
-        return results["passed"] >= 0.5 and results["own"] >= 0.8
-
     def bounds(self, before: Results, after: Results) -> Results:
         """Return the least KL of any policy with this share of passes (data processing: see the language world).
 
         The share before may be 0 in so few answers; the upper end of its interval stands for it, so the bound holds.
         """
         p, q = after["passed"], wilson(before["passed"], int(before["answers"]))[1]
-        terms = [p * log(p / q) if p else 0.0, (1 - p) * log((1 - p) / (1 - q)) if p < 1 else 0.0]
-        return {"least_kl": sum(terms) if p > q else 0.0}
+        if p <= q:  # q may be 1, and nothing is paid for fewer passes
+            return {"least_kl": 0.0}
+        return {"least_kl": p * log(p / q) + ((1 - p) * log((1 - p) / (1 - q)) if p < 1 else 0.0)}
 
     def examples(self, count: int, *, seed: int, device: str = "cpu") -> Env:
         """Return held-out questions that depend on the seed alone."""

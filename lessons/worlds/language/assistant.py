@@ -1,14 +1,15 @@
 """What every world does alike whose policy is a language model that answers questions, small or large."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from torch import nn
 
-from lessons.harness.report.numbers import markdown_table, signed
-from lessons.worlds import Results
+from lessons.worlds import Results, Target, all_reached
+from lessons.worlds.language.draw import Written, draw_answers, write_answers
 from lessons.worlds.language.models import is_written_for
 from lessons.worlds.language.play import ask, ids_of
 from lessons.worlds.language.preferences import preferred, write_pairs
@@ -26,6 +27,8 @@ class Assistant:
     headline = "score"
     kinds: tuple[str, ...] = ("answers",)
     same_start: tuple[str, ...] = ("answers",)
+    targets: tuple[Target, ...]
+    legend: str  # what a score says, for people
 
     @property
     def examiner(self) -> Examiner:
@@ -92,20 +95,38 @@ class Assistant:
         """Return what the judge says of fewer answers."""
         return self.evaluate(network, seed=seed, device=device, quick=True, reference=reference)
 
+    def solved(self, results: Results) -> bool:
+        """Return whether each target is reached."""
+        return all_reached(self.targets, results)
+
     def words(self, played: Rollout, row: int) -> list[str]:
         """Return each token."""
         return [self.examiner.tokenizer.decode([token]) for token in played.actions[row][played.mask[row]].tolist()]
 
+    def question(self, played: Rollout, row: int) -> str:
+        """Return what was asked."""
+        return self.written(played)[row].question
+
+    def text(self, played: Rollout, row: int) -> str:
+        """Return an answer, without the token that ends it."""
+        return "".join(self.written(played)[row].tokens)
+
+    def written(self, played: Rollout) -> list[Written]:
+        """Return the question of each row, the tokens of its answer but for the end, and its score."""
+        written = []
+        for row, answer in enumerate(self.answers(played)):
+            tokens = self.words(played, row)[: -1 if answer.verdict.ended else None]
+            written.append(Written(answer.question.text, tokens, answer.verdict.score))
+        return written
+
+    def scene(self, axes: Axes, before: Rollout, after: Rollout) -> Callable[[int], None]:
+        """Draw questions with their answers before and after; return what writes the answers to that token."""
+        return draw_answers(axes, *(self.written(played) for played in (before, after)))
+
     def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
         """Return the page of the same questions before and after."""
-        rows = [
-            [old.question.text, old.text, signed(old.verdict.score), new.text, signed(new.verdict.score)]
-            for old, new in zip(self.answers(before), self.answers(after), strict=True)
-        ]
-        path = folder / "answers.md"
-        page = markdown_table(["question", "before", "score", "after", "score"], rows)
-        path.write_text(page + "\n", encoding="utf-8")
-        return path
+        both = (self.written(played) for played in (before, after))
+        return write_answers(folder / "answers.md", *both, legend=self.legend)
 
     def analogy(self, played: Rollout, network: nn.Module) -> dict[str, str]:
         """Return what the nouns of reinforcement learning are here, told from live objects."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lessons.worlds import Advance, nobody
 from lessons.worlds.language.reward import Answer, JudgeReward
 from lessons.worlds.measure import chosen, mean, most_kl_of_best
 from lessons.worlds.seeds import spawn
@@ -83,6 +84,7 @@ def interview(
     best_of: int = 1,
     scorer: Scorer | None = None,
     measures: Measures | None = None,
+    advance: Advance = nobody,
 ) -> tuple[list[Answer], dict[str, float]]:
     """Return the sampled answers to all of the judge's questions, and their mean length and KL to the reference.
 
@@ -106,5 +108,6 @@ def interview(
         }
         for name, values in (of_rows | (measures(played, ref_logprobs) if measures else {})).items():
             measured.setdefault(name, []).extend(values.tolist())
+        advance(len(answers), len(reward.prompts) * repeats)
     means = {name: mean(values) for name, values in measured.items()}
     return answers, means | {"kl": means["kl"] + most_kl_of_best(best_of), "answers": float(len(answers))}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from lessons.worlds import Results
+from lessons.worlds import Advance, Results, Target, nobody
 from lessons.worlds.language.assistant import Assistant
 from lessons.worlds.language.demonstrations import chats
 from lessons.worlds.language.facts import LANGUAGES, TOPICS
@@ -35,6 +35,7 @@ __all__ = ["LONGEST_ANSWER", "WORLD", "GradeOf", "Language", "least_kl", "model_
 
 TRAINING_QUESTIONS = 4096
 PER_CELL = 150
+LEGEND = "The score is the judge's: what is right, polite and ended earns more; what is wrong or rude costs."
 LONGEST_ANSWER = 32
 ROWS = 350  # of a rollout that is only looked at
 GradeOf = Callable[[Question, str, bool], Verdict]
@@ -48,6 +49,8 @@ class Language(Assistant):
     settings: str = "language"
     title: str = "Language model"
     shares: tuple[str, ...] = ("right", "refused", "polite", "plain", "rude", "eos")
+    targets: tuple[Target, ...] = (Target("rude", 0.03, is_most=True), Target("polite", 0.90), Target("right", 0.93))
+    legend: str = LEGEND
     held_out_pairs: int = 1000
     topics: tuple[str, ...] = TOPICS
     grade: GradeOf = grade
@@ -117,6 +120,7 @@ class Language(Assistant):
         best_of: int = 1,
         scorer: Scorer | None = None,
         reference: nn.Module | None = None,
+        advance: Advance = nobody,
     ) -> Results:
         """Return what the judge says of sampled answers to held-out questions, 150 a topic and language (quick: 15)."""
         seed = spawn(seed, "evaluate")
@@ -130,16 +134,13 @@ class Language(Assistant):
             repeats=self.samples,
             best_of=best_of,
             scorer=scorer,
+            advance=advance,
         )
         return self.summary(answers) | means | ({} if quick else right_by_topic(answers))
 
     def summary(self, answers: Sequence[Answer]) -> Results:
         """Return the shares of a set of answers."""
         return summary(answers)
-
-    def solved(self, results: Results) -> bool:
-        """Return whether the answers are polite, not rude, and still right."""
-        return results["rude"] <= 0.03 and results["polite"] >= 0.90 and results["right"] >= 0.93
 
     def bounds(self, before: Results, after: Results) -> Results:
         """Return the least KL of any policy with these shares of tones."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lessons.worlds import Results
+from lessons.worlds import Results, Target
 from lessons.worlds.language.models import tokenizer
 from lessons.worlds.language.phrases import statements
 from lessons.worlds.language.reward import Answer
@@ -26,6 +26,7 @@ class Sums(Language):
     settings: str = "sums"
     title: str = "Sums"
     shares: tuple[str, ...] = ("right", "wrong", "steps", "eos")
+    targets: tuple[Target, ...] = (Target("right", 0.90),)
     topics: tuple[str, ...] = (TOPIC,)
     grade: GradeOf = grade
     sft: Path = SFT
@@ -38,7 +39,7 @@ class Sums(Language):
     def summary(self, answers: Sequence[Answer]) -> Results:
         """Return the shares of a set of answers, of which each 8 in a row are to one question.
 
-        `right` is pass@1; `pass_at_8` is the share of questions of whose 8 answers one at least is right, plainly;
+        `right` is pass@1; `pass_at_8` is the share of questions of whose 8 answers one at least is right;
         `steps` is the share of answers whose every step is right too, which no reward asks for.
         """
         right = [answer.verdict.right for answer in answers]
@@ -51,10 +52,6 @@ class Sums(Language):
             "eos": mean([answer.verdict.ended for answer in answers]),
             "score": mean([answer.verdict.score for answer in answers]),
         }
-
-    def solved(self, results: Results) -> bool:
-        """Return whether nine answers in ten are right."""
-        return results["right"] >= 0.90
 
     def bounds(self, before: Results, after: Results) -> Results:
         """Return the least KL of any policy with this share of right answers."""
