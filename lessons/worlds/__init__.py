@@ -92,12 +92,14 @@ class World(Protocol):
 
     def read_preferences(self, path: Path) -> Pairs:
         """Return a learner's own preferences, from a JSONL file: {"prompt": ..., "chosen": ..., "rejected": ...} a
-        line."""
+        line.
+        """
         ...
 
     def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
         """Return a reward model that has learned nothing, on a trunk that starts as `start` (as `network`), or a saved
-        one, from the folder that `save_scorer` wrote."""
+        one, from the folder that `save_scorer` wrote.
+        """
         ...
 
     def holds_scorer(self, folder: Path) -> bool:

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from lessons.harness.command_line import Options
+from lessons.harness.folder import from_dict, save_config
 from lessons.harness.run import Run
-from lessons.harness.session import from_dict, main, run_session, save_config
+from lessons.harness.session import main, run_session
 from lessons.side_by_side import RECIPES
 from lessons.worlds import NAMES, load
 from rl_core.checkpoint import read
@@ -23,7 +24,7 @@ from tests.support.small_runs import ITERATIONS, begun, small
 PPO = RECIPES["ppo"]
 each_run = pytest.mark.parametrize("world", NAMES)
 each_lesson = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-FILES = {"metrics.jsonl", "summary.json", "curves.png", "pole.gif", "samples.md", "answers.md", "config.json"}
+FILES = {"metrics.jsonl", "summary.json", "curves.png", "film.gif", "samples.md", "answers.md", "config.json"}
 
 
 def fingerprint(run):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from lessons.harness.report.snapshot import Snapshot
 
 COLOURS = {0: "#d9772b", 1: "#2f6db5"}
-SHARES = ("#2f8f4e", "#2f6db5", "#b5462f", "#a85fb5")
+SHARES = ("#b5462f", "#2f6db5", "#2f8f4e", "#a85fb5")
 INK, PALE = "#333940", "#e6e8eb"
 LINES = (
     ("accuracy", "share of pairs\nrightly told apart"),
@@ -53,7 +53,7 @@ def headline(axes: Axes, look: Look, rows: Sequence[dict[str, Any]], colour: str
     curve(axes, rows, "return", colour, label="training, mean of 100", alpha=0.35)
     axes.plot(*results(look, rows, run.headline), color=colour, lw=1.8, marker="o", ms=3, label="held-out starts")
     axes.set_ylabel(run.headline.replace("_", " "), color=INK, fontsize=9)
-    limits(axes, run, [run.headline])
+    limit(axes, run, run.headline, INK)
     axes.legend(frameon=False, fontsize=8, loc="best")
 
 
@@ -65,8 +65,8 @@ def shares(axes: Axes, look: Look, rows: Sequence[dict[str, Any]]) -> None:
         return
     for name, colour in zip(names, SHARES, strict=False):
         axes.plot(*results(look, rows, name), color=colour, lw=1.8, marker="o", ms=3, label=name)
+        limit(axes, run, name, colour)
     plain(axes)
-    limits(axes, run, names)
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("share of held-out\nanswers", color=INK, fontsize=9)
     axes.legend(frameon=False, fontsize=8, loc="center right")
@@ -79,11 +79,11 @@ def shares_of(run: Any) -> list[str]:
     return [target.name for target in run.world.targets if target.name in run.world.shares]
 
 
-def limits(axes: Axes, run: Any, names: Sequence[str]) -> None:
-    """Draw the limit of each of these results that has one."""
+def limit(axes: Axes, run: Any, name: str, colour: str) -> None:
+    """Draw what the world asks of a result, if it does."""
     for target in run.world.targets:
-        if target.name in names:
-            axes.axhline(target.limit, color=INK, lw=0.8, ls="--")
+        if target.name == name:
+            axes.axhline(target.limit, color=colour, lw=0.9, ls="--")
 
 
 def results(look: Look, rows: Sequence[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:

@@ -8,13 +8,14 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
 from lessons.harness.report.snapshot import Snapshot
+from lessons.worlds import Advance, nobody
 
 EVERY = 4  # steps a frame: twice the pole's own speed
 FRAMES_A_SECOND = 25
 HEIGHT = 2.9  # inches of a world
 
 
-def draw_film(looks: Sequence[tuple[Any, Snapshot, Snapshot]], path: Path) -> None:
+def draw_film(looks: Sequence[tuple[Any, Snapshot, Snapshot]], path: Path, advance: Advance = nobody) -> None:
     """Write the film: a band of the picture for each world, all moved by one clock, to the longest row's last step."""
     figure = Figure(figsize=(8, HEIGHT * len(looks)), dpi=80)
     bands = figure.subplots(len(looks), 1, squeeze=False)[:, 0]
@@ -28,4 +29,4 @@ def draw_film(looks: Sequence[tuple[Any, Snapshot, Snapshot]], path: Path) -> No
             move(step)
 
     film = FuncAnimation(figure, frame, frames=range(0, int(last) + EVERY, EVERY))
-    film.save(path, writer=PillowWriter(fps=FRAMES_A_SECOND))
+    film.save(path, writer=PillowWriter(fps=FRAMES_A_SECOND), progress_callback=advance)

@@ -6,6 +6,8 @@ PHRASES = {
         "{algorithm}：{worlds}，种子 {seed}。文件在 {folder}",
     ),
     "evaluate_before": ("Evaluating {title} before training", "训练前评估 {title}"),
+    "evaluate_one": ("Evaluating {title}, one of one", "评估 {title}：只取一个"),
+    "evaluate_best": ("Evaluating {title}, best of {n}", "评估 {title}：{n} 个中取最好"),
     "evaluate_after": ("Evaluating {title} after training", "训练后评估 {title}"),
     "train": ("Training", "训练"),
     "draw": ("Drawing the film and the curves", "绘制动画和曲线"),
@@ -63,6 +65,22 @@ PHRASES = {
         "--resume：沿用原来的设置；忽略：{options}",
     ),
 }
+
+RESULTS = {
+    "eos": ("ended by itself", "自行结束"),
+    "kl": ("KL to the start, nats", "与起点的 KL，纳特"),
+    "least_kl": ("least KL for such shares", "如此比例所需的最小 KL"),
+    "own": ("fits its own question", "切合自己的问题"),
+    "stock": ("begins with the commonest words", "以最常见的词开头"),
+    "passed": ("one short polite sentence", "一句简短礼貌的话"),
+    "pass_at_8": ("right at least once in 8", "8 次中至少一次正确"),
+}
+"""The results whose names do not speak for themselves."""
+
+
+def result_name(name: str, language: str) -> str:
+    """Return what a result is called on the screen."""
+    return RESULTS[name][language == "zh"] if name in RESULTS else name.replace("_", " ")
 
 
 def phrase(name: str, language: str, **values: object) -> str:

@@ -13,13 +13,14 @@ from lessons.harness.report.credit import NOUNS, credit_page, nouns
 from lessons.harness.report.curves import draw_curves
 from lessons.harness.report.film import draw_film
 from lessons.harness.report.numbers import number, percent
-from lessons.harness.report.phrases import phrase
+from lessons.harness.report.phrases import phrase, result_name
 from lessons.harness.report.screen import Screen
 from lessons.harness.report.snapshot import Snapshot
 from lessons.harness.report.verdict import verdict, what_next
+from lessons.worlds import Advance
 from lessons.worlds.measure import wilson
 
-LONGEST = 300  # characters of an episode on the screen
+LONGEST = 100  # characters of an episode on the screen
 LOOK_AT = ("answers", "film", "curves", "samples")
 
 
@@ -50,18 +51,20 @@ def report(
             screen.console.print(line, markup=False, soft_wrap=False)
     heading(screen, phrase("nouns", language))
     screen.console.print(analogy_table(runs, after))
-    with screen.task(phrase("draw", language)):
-        draw(looks, facts, folder)
+    with screen.task(phrase("draw", language)) as advance:
+        draw(looks, facts, folder, advance)
     point_onward(runs, facts, folder, screen, language)
     return summary
 
 
-def draw(looks: Sequence[tuple[Any, Snapshot, Snapshot]], facts: dict[str, Any], folder: Path) -> None:
+def draw(
+    looks: Sequence[tuple[Any, Snapshot, Snapshot]], facts: dict[str, Any], folder: Path, advance: Advance
+) -> None:
     """Write the pages and pictures."""
     pages = [credit_page(run, old, new, run.world.show(old.played, new.played, folder).name) for run, old, new in looks]
     (folder / "samples.md").write_text("\n".join(pages), encoding="utf-8")
     draw_curves(looks, read_records(folder / "metrics.jsonl"), facts, folder / "curves.png")
-    draw_film(looks, folder / "film.gif")
+    draw_film(looks, folder / "film.gif", advance)
 
 
 def heading(screen: Screen, text: str) -> None:
@@ -108,9 +111,9 @@ def results_table(run: Any, before: Snapshot, after: Snapshot, language: str) ->
         table.add_column(phrase(when, language), justify="right")
     for name in names_of(after.results):
         cells = (told(run, look.results, name) if name in look.results else "–" for look in (before, after))
-        table.add_row(name.replace("_", " "), *cells)
+        table.add_row(result_name(name, language), *cells)
     for name, value in run.bounds(before.results, after.results).items():
-        table.add_row(name.replace("_", " "), "", number(value))
+        table.add_row(result_name(name, language), "", number(value))
     return table
 
 
@@ -136,7 +139,7 @@ def one_start(run: Any, before: Snapshot, after: Snapshot, language: str) -> lis
     lines = [f"  {phrase('question', language)}: {questions[row]}"]
     for when, look in (("before", before), ("after", after)):
         text, steps = run.world.text(look.played, row), int(look.played.mask[row].sum())
-        shortened = text if len(text) <= LONGEST else f"… {text[-LONGEST:]}"
+        shortened = text if len(text) <= LONGEST else f"… {text[-LONGEST:].partition(' ')[2]}"
         total = look.played.rewards[row].sum().item()
         lines.append(
             f"  {phrase(when, language)} ({phrase('reward', language)} {number(total)}, {steps} "

@@ -7,7 +7,7 @@ from typing import Any
 
 from lessons.harness.machine import program
 from lessons.harness.report.numbers import number, percent
-from lessons.harness.report.phrases import phrase
+from lessons.harness.report.phrases import phrase, result_name
 from lessons.harness.report.snapshot import Snapshot
 from lessons.worlds import Target, all_reached
 
@@ -27,21 +27,23 @@ def verdict(run: Any, before: Snapshot, after: Snapshot, language: str) -> str:
     """Return what became of the results that the world asks for, or of the reward model's accuracy."""
     names = {target.name for target in run.world.targets}
     if not names <= set(before.results) & set(after.results):  # a reward model, which plays nothing
-        changes = change(run, run.headline, before, after) if run.headline in after.results else ""
+        changes = change(run, run.headline, before, after, language) if run.headline in after.results else ""
         return f"{run.world.title}: {phrase('trained', language)}: {changes}".rstrip(": ")
     is_solved = all_reached(run.world.targets, after.results)
     words = phrase("solved" if is_solved else "unsolved", language)
-    changes = ", ".join(f"{change(run, each.name, before, after)} ({limit(run, each)})" for each in run.world.targets)
+    changes = ", ".join(
+        f"{change(run, each.name, before, after, language)} ({limit(run, each)})" for each in run.world.targets
+    )
     first = ""
     if is_solved and run.solved_at is not None:
         first = phrase("first_at", language, steps=run.solved_at[0], step=run.world.step_name)
     return f"{run.world.title}: {words}: {changes}{first}"
 
 
-def change(run: Any, name: str, before: Snapshot, after: Snapshot) -> str:
+def change(run: Any, name: str, before: Snapshot, after: Snapshot, language: str) -> str:
     """Return one result before and after, as a share or a number."""
     ends = [shown(run, name, look.results[name]) if name in look.results else "–" for look in (before, after)]
-    return f"{name.replace('_', ' ')} {ends[0]} -> {ends[1]}"
+    return f"{result_name(name, language)} {ends[0]} -> {ends[1]}"
 
 
 def limit(run: Any, target: Target) -> str:

@@ -58,7 +58,8 @@ class CartPole:
         self, *, rows: int, steps: int, seed: int, device: str = "cpu", group_size: int = 1, whole: bool = False
     ) -> Env:
         """Return poles watched `steps` at a time, a row that is cut off going on in the next rollout; or whole drives
-        of `steps` at most."""
+        of `steps` at most.
+        """
         seed = spawn(seed, "train")
         if whole:
             poles = CartPoleRows(rows, max_episode_steps=steps)

@@ -1,0 +1,174 @@
+"""What the reader sees: in 80 columns, in any encoding, in two languages, on white and on black."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from rich.text import Text
+
+from lessons.harness.command_line import Options, reader_language
+from lessons.harness.report.columns import COLOURS, WIDTH, Columns, cell
+from lessons.harness.report.phrases import PHRASES, phrase
+from lessons.harness.report.screen import Screen, clock
+from lessons.harness.report.summary import names_of
+from lessons.harness.session import run_session
+from lessons.side_by_side import RECIPES
+from rl_core.errors import InvalidArgument
+from tests.support.small_runs import small
+
+RECORD = {
+    "stage": "ppo", "iteration": 12, "steps": 1_234_567, "return": -499.99, "length": 499.9, "kl_per_episode": -0.001,
+    "entropy": 0.693, "loss": 12.3, "clip_fraction": 1.0, "explained_variance": None, "first_ratio": 1.0,
+    "sampler_gap": 1e-7, "steps_per_second": 9999.0,
+}  # fmt: skip
+
+
+def program(*words, **environment):
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHONUTF8"))
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=variables | environment,
+    )
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_line_of_a_row_its_head_or_its_legend_is_wider_than_the_screen(language, capsys):
+    columns = Columns(Screen(), ["cartpole", "language"], language)
+    columns.show("cartpole", RECORD, 200, 3599.0)
+    columns.show("language", RECORD | {"steps": 12}, 200, 3599.0)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(Text(line).cell_len for line in lines) <= WIDTH == 80
+    head = next(line for line in lines if "turn" in line)
+    assert "gap" not in head and "ratio" not in head and "loss" not in head  # PPO's loss tells nothing
+    assert all(name in "\n".join(lines) for name in ("return, length" if language == "en" else "return、length", "KL"))
+    assert "-0.00" not in "\n".join(lines) and "59:59" in lines[-1]
+
+
+def test_a_ratio_or_a_gap_that_is_off_is_told(capsys):
+    columns = Columns(Screen(), ["cartpole"], "en")
+    columns.show("cartpole", RECORD, 40, 1.0)
+    assert "first ratio" not in capsys.readouterr().out
+    columns.show("cartpole", RECORD | {"first_ratio": 1.01, "sampler_gap": 0.5}, 40, 1.0)
+    said = capsys.readouterr().out
+    assert "first ratio 1.010000, should be 1" in said and "sampler gap 5.0e-01" in said
+
+
+def test_an_algorithm_without_episodes_has_no_columns_of_dashes(capsys):
+    columns = Columns(Screen(), ["cartpole"], "en")
+    record = {"stage": "sft", "iteration": 1, "steps": 100, "loss": 0.5, "accuracy": 0.75}
+    columns.show("cartpole", record, 10, 65.0)
+    head, *_, row = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert head.split() == ["sft", "turn", "steps", "loss", "accur.", "left"]
+    assert row.split() == ["cartpole", "1/10", "100", "0.5000", "75.0%", "1:05"]
+
+
+def test_numbers_of_a_row_are_never_minus_zero():
+    assert cell(-0.001, "{:.2f}") == "0.00" and cell(-0.0004, "{:.1%}") == "0.0%" and cell(-0.01, "{:.2f}") == "-0.01"
+    assert clock(7.4) == "0:07" and clock(3725) == "1:02:05"
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_colours_are_readable_on_white_and_on_black(colour):
+    """WCAG 2: contrast is (lighter + 0.05) / (darker + 0.05); 3 is asked of large text, steel_blue1 has 1.7."""
+    assert 1.05 / (luminance(colour) + 0.05) >= 3.7 and (luminance(colour) + 0.05) / 0.05 >= 3.7
+
+
+def test_every_phrase_is_there_in_both_languages_with_the_same_values():
+    import re
+
+    for english, chinese in PHRASES.values():
+        assert set(re.findall(r"{(\w+)", chinese)) <= set(re.findall(r"{(\w+)", english)) and bool(english) == bool(
+            chinese
+        )
+    assert phrase("solved", "zh") == "已解决"
+
+
+@pytest.mark.parametrize(
+    ("variables", "language"),
+    [({"LANG": "zh_CN.UTF-8"}, "zh"), ({"LANG": "en_GB"}, "en"), ({"LC_ALL": "C", "LANG": "zh_CN"}, "en")],
+)
+def test_the_readers_language_is_that_of_the_locale(variables, language, monkeypatch):
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert reader_language() == language
+
+
+def test_the_accuracy_of_the_only_kind_is_told_once():
+    kinds = {"accuracy_answers": 0.9, "count_steps_answers": 0.6, "pairs_answers": 10.0}
+    assert names_of({"accuracy": 0.9, "pairs": 10.0, **kinds}) == ["accuracy", "pairs", "count_steps_answers"]
+    assert "accuracy_answers" in names_of({"accuracy": 0.9, **kinds, "accuracy_clips": 0.5, "pairs_clips": 3.0})
+
+
+ENCODINGS = [{"PYTHONIOENCODING": "gbk"}, {"PYTHONIOENCODING": "cp1252"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}]
+
+
+@pytest.mark.parametrize("environment", ENCODINGS, ids=["gbk", "cp1252", "C"])
+def test_a_run_in_a_pipe_is_whole_and_in_utf8_in_any_encoding(environment, tmp_path):
+    words = ["lessons.ppo", "--world", "cartpole", "--quick", "--out", str(tmp_path), "--language", "zh"]
+    running = program(*words, "--cartpole.iterations", "1", **environment)
+    said = running.communicate(timeout=300)[0].decode("utf-8")
+    assert running.returncode == 0, said
+    assert "训练前评估" in said and "◀" in said and "\x1b" not in said and "尚未解决" in said
+    (folder,) = tmp_path.iterdir()
+    assert "ppo-cartpole" in folder.name
+    assert {"summary.json", "curves.png", "film.gif", "samples.md"} <= {path.name for path in folder.iterdir()}
+
+
+def test_help_begins_with_what_a_newcomer_needs_in_any_encoding():
+    running = program("lessons.side_by_side", "--help", PYTHONIOENCODING="cp1252", COLUMNS="80")
+    said = running.communicate(timeout=120)[0].decode("utf-8")
+    assert running.returncode == 0 and "usage: python -m lessons.side_by_side" in said and "λ" in said
+    options = [line.split()[1] for line in said.splitlines() if line.startswith("│ --")]
+    assert options[:6] == ["--algorithm", "--model", "--quick,", "--seed", "--language", "--resume"]
+    assert "{sft,reward_model,rlhf,ppo,dpo,grpo,reinforce}" in said and "--device" in options
+    assert "{linear,one_cycle,constant}" in said
+
+
+def test_ctrl_c_while_evaluating_is_kind_and_the_run_goes_on(tmp_path):
+    out = tmp_path / "with space"
+    words = ["lessons.ppo", "--world", "language", "--quick", "--out", str(out), "--language", "en"]
+    running = program(*words)
+    for line in running.stdout:
+        if b"Evaluating" in line:
+            time.sleep(0.5)
+            running.send_signal(signal.SIGINT)
+            break
+    said = running.communicate(timeout=120)[0].decode("utf-8")
+    (folder,) = out.iterdir()
+    assert "Traceback" not in said and running.returncode == 130
+    assert f"python -m lessons.ppo --world language --resume '{folder}'" in said
+    assert (folder / "language.pt").is_file()
+
+
+def test_outside_the_main_thread_a_run_goes_without_handlers(tmp_path):
+    config, ends = small(RECIPES["ppo"], "cartpole"), []
+    options = Options(quick=True, out=tmp_path)
+    thread = threading.Thread(
+        target=lambda: ends.append(run_session(RECIPES["ppo"], {"cartpole": config}, options, tmp_path))
+    )
+    thread.start()
+    thread.join(timeout=300)
+    assert ends and not ends[0]["interrupted"] and json.loads((tmp_path / "summary.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("seed", [-1, 10**19])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    with pytest.raises(InvalidArgument, match=rf"seed={seed}"):
+        Options(seed=seed)
