@@ -21,11 +21,12 @@ from benchmarks import table
 from benchmarks.table import LEARNING
 from lessons import best_of_n
 from lessons.harness.command_line import Options as BestOptions
-from lessons.harness.machine import EVALUATION_SEED, exit_with, machine_info, writable_folder
+from lessons.harness.machine import exit_with, machine_info, writable_folder
 from lessons.harness.run import Run
 from lessons.harness.settings import BestOfNSettings, GRPOSettings
 from lessons.side_by_side import RECIPES
 from lessons.worlds import load
+from lessons.worlds.seeds import spawn
 from rl_core.errors import InvalidArgument, RLCoreError, check_choice, check_count
 
 SEEDS = range(5)
@@ -117,11 +118,11 @@ def measure(task: Task, device: str) -> Result:
             config = replace(config, scorer=str(taste(world, task.seed, device, folder / "taste")))
         begin = recipe.make_run or Run.start
         run = begin(recipe, world, config, seed=task.seed, device=device, folder=folder)
-        before = run.evaluate(seed=EVALUATION_SEED + task.seed)
+        before = run.evaluate(seed=spawn(task.seed, "evaluate"))
         for record in recipe.train(run):
             assert record.get("first_ratio", 1.0) == 1.0
-            run.quick_evaluate(seed=2 * EVALUATION_SEED + task.seed)
-        after = run.evaluate(seed=EVALUATION_SEED + task.seed)
+            run.quick_evaluate(seed=spawn(task.seed, "quick evaluate"))
+        after = run.evaluate(seed=spawn(task.seed, "evaluate"))
     steps, seconds = run.solved_at or (None, None)
     return asdict(task) | {
         "name": task.name,

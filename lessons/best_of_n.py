@@ -13,12 +13,13 @@ from rich.table import Table
 
 from lessons.harness.build import saved_scorer
 from lessons.harness.command_line import Options, parse_command_line
-from lessons.harness.machine import EVALUATION_SEED, INTERRUPTED, configure_torch, exit_with, machine_info, new_folder
+from lessons.harness.machine import INTERRUPTED, configure_torch, exit_with, machine_info, new_folder
 from lessons.harness.report.numbers import number
 from lessons.harness.report.phrases import phrase
 from lessons.harness.report.screen import Screen
 from lessons.harness.settings import BestOfNSettings
 from lessons.worlds.measure import most_kl_of_best
+from lessons.worlds.seeds import spawn
 from rl_core.errors import InvalidArgument, RLCoreError
 
 SETTINGS = {"cartpole": BestOfNSettings(), "language": BestOfNSettings(), "chat_model": BestOfNSettings()}
@@ -27,9 +28,9 @@ SETTINGS = {"cartpole": BestOfNSettings(), "language": BestOfNSettings(), "chat_
 def run(name: str, config: BestOfNSettings, options: Options, screen: Screen | None = None) -> dict[str, Any]:
     """Return the results of the policy itself, and of the best of its n, by the reward model or the world."""
     world, screen = options.load(name), screen or Screen()
-    network = world.network(config.start, seed=options.seed, device=options.device, critic=False)
+    network = world.network(config.start, seed=spawn(options.seed, "weights"), device=options.device, critic=False)
     scorer = None if config.scorer is None else saved_scorer(world, config.scorer, options.device)
-    how: dict[str, Any] = {"seed": EVALUATION_SEED + options.seed, "device": options.device, "quick": options.quick}
+    how: dict[str, Any] = {"seed": spawn(options.seed, "evaluate"), "device": options.device, "quick": options.quick}
     started = time.perf_counter()
     with screen.task(phrase("evaluate_one", options.language, title=world.title)) as advance:
         before = world.evaluate(network, **how, advance=advance)

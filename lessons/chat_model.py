@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from lessons import dpo, grpo, sft
 from lessons.harness.machine import (
-    EVALUATION_SEED,
     configure_torch,
     exit_with,
     machine_info,
@@ -31,9 +30,10 @@ from lessons.harness.report.chat_model import Stage, tell
 from lessons.harness.run import Run
 from lessons.harness.settings import DPOSettings, GRPOSettings, Settings, SFTSettings
 from lessons.worlds.chat_model.demonstrations import Talk, talk
-from lessons.worlds.chat_model.play import Answer, interview, summary
 from lessons.worlds.chat_model.questions import questions
 from lessons.worlds.chat_model.world import ChatModel
+from lessons.worlds.language.reward import Answer
+from lessons.worlds.seeds import spawn
 from rl_core.errors import RLCoreError
 
 SHOWN = ("loss", "accuracy", "return", "kl", "sampler_gap")  # of a record, beside the progress bar
@@ -75,7 +75,7 @@ def run(options: Options) -> dict[str, Any]:
     stages = {"original": timed("original", lambda: asked(world, world.reference(options.device), options))}
     for name, recipe, config in (("GRPO", grpo.RECIPE, options.grpo), ("DPO", dpo.RECIPE, options.dpo)):
         stages[name] = timed(
-            name, lambda one=recipe, c=config: asked(world, trained(begun(one, world, c, options)), options)
+            name, lambda one=recipe, c=config: asked(world, trained(new_run(one, world, c, options)), options)
         )
     facts = {
         "model": options.model,
@@ -98,7 +98,7 @@ def timed(name: str, work: Callable[[], Any]) -> Stage:
     return Stage(name, result, round(time.perf_counter() - began, 1))
 
 
-def begun(recipe: Recipe, world: ChatModel, config: Settings, options: Options) -> Run:
+def new_run(recipe: Recipe, world: ChatModel, config: Settings, options: Options) -> Run:
     """Return a lesson's run from the original model, before its first turn."""
     config = config.adjusted(start=None, quick=options.quick, dtype=options.dtype)
     return Run.start(recipe, world, config, seed=options.seed, device=options.device)
@@ -114,16 +114,20 @@ def trained(run: Run) -> nn.Module:
 
 def learn_identity(world: ChatModel, options: Options) -> Talk:
     """Return what the model said before and after SFT on one identity."""
-    run = begun(sft.RECIPE, world, options.sft, options)
+    run = new_run(sft.RECIPE, world, options.sft, options)
     return talk(world, run.network, lambda: trained(run), seed=options.seed, device=options.device, quick=options.quick)
 
 
 def asked(world: ChatModel, network: nn.Module, options: Options) -> tuple[Sequence[Answer], dict[str, float]]:
-    """Return one sampled answer to each held-out question, beside the truth about them all."""
+    """Return one sampled answer to each held-out question, and what is measured of them all."""
     held_out = list(questions(held_out=True))[: 16 if options.quick else None]
-    judge, reference = world.judge(held_out, options.device), world.reference(options.device)
-    answers, means = interview(network, reference, judge, seed=EVALUATION_SEED + options.seed, device=options.device)
-    return answers, summary(answers) | means
+    return world.interview(
+        network,
+        held_out,
+        reference=world.reference(options.device),
+        seed=spawn(options.seed, "evaluate"),
+        device=options.device,
+    )
 
 
 def main() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 from lessons import ppo, reward_model, sft
 from lessons.harness.build import check_data
-from lessons.harness.machine import EVALUATION_SEED
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.run import Run
 from lessons.harness.session import main
 from lessons.harness.settings import RLHFSettings
 from lessons.worlds import Results, World
+from lessons.worlds.seeds import spawn
 from rl_core import checkpoint
 
 SETTINGS = {
@@ -73,7 +73,7 @@ class Stages:
     ) -> "Stages":
         """Return a run that has not begun; what its steps make goes into the folder, after a look, `quick` or not."""
         for step, settings in zip(STEPS, (config.sft, config.reward_model, config.ppo), strict=True):
-            check_data(world, settings, one_start=step.same_start_pairs)  # now, and not when its turn comes
+            check_data(world, settings, same_start=step.same_start_pairs)  # now, and not when its turn comes
         stages = cls(recipe, world, config, seed, device, folder, quick)
         stages.enter(0)
         return stages
@@ -161,7 +161,7 @@ def train(run: Stages) -> Iterator[Record]:
             yield record | {"iteration": run.iteration, "steps": run.steps, "seconds": run.seconds}
         if run.number + 1 == len(STEPS):
             return
-        run.leave(run.evaluate(seed=EVALUATION_SEED + run.seed, quick=run.quick))
+        run.leave(run.evaluate(seed=spawn(run.seed, "evaluate"), quick=run.quick))
 
 
 RECIPE = Recipe("rlhf", SETTINGS, train, make_run=Stages.start)

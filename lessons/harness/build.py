@@ -19,20 +19,20 @@ def frozen(world: World, start: str, *, seed: int, device: str) -> nn.Module:
     return world.network(start, seed=seed, device=device, critic=False).requires_grad_(False)
 
 
-def check_data(world: World, config: Settings, *, one_start: bool) -> None:
+def check_data(world: World, config: Settings, *, same_start: bool) -> None:
     """Raise InvalidArgument for kinds of pairs that cannot be used, and for a broken file of pairs.
 
-    `one_start` tells that the two episodes of a pair must have begun alike.
+    `same_start` tells that the two episodes of a pair must have begun alike.
     """
     if not isinstance(config, PairSettings):
         return
     for kind in config.kinds:
         check_choice("kinds", kind, world.kinds)
-    apart = [kind for kind in config.kinds or world.kinds if kind not in world.one_start]
-    if one_start and apart:
+    apart = [kind for kind in config.kinds or world.kinds if kind not in world.same_start]
+    if same_start and apart:
         raise InvalidArgument(
             f"kinds={config.kinds!r} has {apart[0]}, whose two episodes begin apart, and here they must have one "
-            f"start; pass {' '.join(world.one_start)}."
+            f"start; pass {' '.join(world.same_start)}."
         )
     if config.preferences is not None:
         world.read_preferences(Path(config.preferences))

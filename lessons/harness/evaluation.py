@@ -55,7 +55,7 @@ class Evaluated:
 
     def judged(self, *, quick: bool) -> int:
         """Return from how many held-out starts the pairs are played on which a reward model is evaluated."""
-        return self.world.judged // 10 if quick else self.world.judged
+        return self.world.held_out_pairs // 10 if quick else self.world.held_out_pairs
 
     @property
     def headline(self) -> str:

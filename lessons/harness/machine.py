@@ -14,9 +14,6 @@ import torch
 
 from rl_core.errors import InvalidArgument, RLCoreError, check_at_least
 
-EVALUATION_SEED = 10_000
-"""Added to a run's seed for evaluation: what is evaluated on is never trained on."""
-
 INTERRUPTED = 130
 """The exit status that a shell gives to a program that Ctrl-C ended."""
 

@@ -12,6 +12,7 @@ from lessons.harness.evaluation import Evaluated
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.settings import Settings
 from lessons.worlds import Results, World
+from lessons.worlds.seeds import spawn
 from rl_core import checkpoint
 from rl_core.interfaces import Env
 from rl_core.types import Metrics
@@ -56,9 +57,9 @@ class Run(Evaluated):
         quick: bool = False,
     ) -> "Run":
         """Return a run that has not begun; it needs no folder, and evaluates nothing on its way."""
-        check_data(world, config, one_start=recipe.same_start_pairs)
-        network = world.network(config.start, seed=seed, device=device, critic=recipe.needs_critic)
-        scorer = scorer_of(world, config, seed, device, is_trained=recipe.trains_reward_model)
+        check_data(world, config, same_start=recipe.same_start_pairs)
+        network = world.network(config.start, seed=spawn(seed, "weights"), device=device, critic=recipe.needs_critic)
+        scorer = scorer_of(world, config, spawn(seed, "reward model"), device, is_trained=recipe.trains_reward_model)
         learner = scorer if recipe.trains_reward_model and scorer is not None else network
         optimizer = two_rates(network, config) if recipe.needs_critic else optimizer_of(learner, config)
         return cls(
@@ -69,14 +70,14 @@ class Run(Evaluated):
             device=device,
             network=network,
             # From scratch there is nothing to stay close to.
-            reference=frozen(world, config.start, seed=seed, device=device)
+            reference=frozen(world, config.start, seed=spawn(seed, "weights"), device=device)
             if config.start != "scratch" or recipe.needs_reference
             else None,
             scorer=scorer,
-            env=env_of(world, config, seed, device),
+            env=env_of(world, config, spawn(seed, recipe.name, "starts"), device),
             optimizer=optimizer,
             schedule=schedule_of(optimizer, config),
-            generator=torch.Generator(device).manual_seed(seed),
+            generator=torch.Generator(device).manual_seed(spawn(seed, recipe.name, "actions")),
         )
 
     @property
@@ -85,8 +86,8 @@ class Run(Evaluated):
         return self
 
     def fresh_seed(self) -> int:
-        """Return a seed for the data of the next turn: another one for each of a thousand turns, and for each run."""
-        return 1000 * self.seed + self.iteration
+        """Return a seed for the data of the next turn, which no other turn has, nor any evaluation, nor another run."""
+        return spawn(self.seed, self.recipe.name, "turn", self.iteration)
 
     def record(self, metrics: Metrics, seconds: float) -> Record:
         """Return one iteration's record, in the same words in every world, and count it."""

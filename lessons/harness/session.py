@@ -13,7 +13,6 @@ from typing import Any
 from lessons.harness.command_line import Options, parse_command_line
 from lessons.harness.folder import append_record, load_config, save_config, truncate_metrics
 from lessons.harness.machine import (
-    EVALUATION_SEED,
     INTERRUPTED,
     configure_torch,
     exit_with,
@@ -28,6 +27,7 @@ from lessons.harness.report.screen import Screen
 from lessons.harness.report.snapshot import Snapshot, take_snapshot
 from lessons.harness.report.summary import report
 from lessons.harness.run import Run
+from lessons.worlds.seeds import spawn
 from rl_core.errors import CheckpointError, RLCoreError
 
 SAVE_EVERY = 10
@@ -130,7 +130,7 @@ def snapshots(runs: Sequence[Any], options: Options, screen: Screen, name: str) 
     seen = []
     for run in runs:
         with screen.task(phrase(name, options.language, title=run.world.title)) as advance:
-            seed = EVALUATION_SEED + options.seed
+            seed = spawn(options.seed, "evaluate")
             seen.append(take_snapshot(run.now, seed=seed, quick=options.quick, advance=advance))
     return seen
 
@@ -153,7 +153,7 @@ def train_in_turn(runs: Sequence[Any], options: Options, folder: Path, screen: S
                 if record is None:
                     save(going.pop(name)[0], folder)
                     continue
-                results = run.quick_evaluate(seed=2 * EVALUATION_SEED + options.seed)
+                results = run.quick_evaluate(seed=spawn(options.seed, "quick evaluate"))
                 append_record(file, record | {f"eval_{key}": value for key, value in results.items()})
                 done = sum(each.iteration for each in runs)
                 left = (time.monotonic() - started) / (done - first) * (last - done)

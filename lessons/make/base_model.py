@@ -16,9 +16,10 @@ from tqdm import tqdm
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from lessons.harness.build import one_cycle
-from lessons.harness.command_line import configure_torch, exit_with, machine_info, writable_folder
+from lessons.harness.machine import configure_torch, exit_with, machine_info, writable_folder
 from lessons.worlds.language.bpe import build_tokenizer
 from lessons.worlds.language.demonstrations import chats, raw_texts
+from lessons.worlds.seeds import spawn
 from rl_core.adapters.language import TokenNetwork, episodes_from_texts
 from rl_core.algorithms.sft import SFTConfig, sft
 from rl_core.errors import RLCoreError, check_at_least
@@ -63,7 +64,7 @@ def run(options: Options) -> dict[str, Any]:
 
     progress = tqdm(range(options.passes), desc="pre-training")
     for number in progress:
-        texts = raw_texts(options.texts, options.seed * 1000 + number)
+        texts = raw_texts(options.texts, spawn(options.seed, "pass", number))
         read = episodes_from_texts(tokenizer, texts, boundary=tokenizer.pad_token_id)
         metrics = sft(network, optimizer, read, options.update, generator)
         schedule.step()

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import tyro
 from tqdm import tqdm
 
-from lessons.harness.command_line import EVALUATION_SEED, configure_torch, exit_with, machine_info, writable_folder
+from lessons.harness.machine import configure_torch, exit_with, machine_info, writable_folder
 from lessons.harness.run import Run
 from lessons.sft import RECIPE
 from lessons.worlds import load
+from lessons.worlds.seeds import spawn
 from rl_core.errors import RLCoreError, check_choice
 
 WORLDS = Path(__file__).parent.parent / "worlds"
@@ -41,7 +42,7 @@ def make(name: str, folder: Path, *, seed: int = 0) -> dict[str, Any]:
         "config": asdict(config),
         "machine": machine_info(),
         "loss": record["loss"],
-        "results": world.evaluate(run.network, seed=EVALUATION_SEED + seed, reference=run.network),
+        "results": world.evaluate(run.network, seed=spawn(seed, "evaluate"), reference=run.network),
     }
     (folder / "made.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     return made

@@ -6,7 +6,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import nn
 
 from rl_core.errors import check_choice
@@ -27,7 +26,7 @@ def nobody(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """A limit that a number of the truth must reach from below, or from above where `is_most`."""
+    """A limit that a result must reach from below, or from above where `is_most`."""
 
     name: str
     limit: float
@@ -50,13 +49,13 @@ class World(Protocol):
     settings: str  # its column in the tables of settings
     title: str
     step_name: str  # what people call a step here
-    shares: tuple[str, ...]  # the numbers of the truth that are shares of trials
-    trials: str  # the number of the truth that counts the trials
-    headline: str  # the number of the truth that is a mean return
-    targets: tuple[Target, ...]  # what the world asks of the numbers of the truth
+    shares: tuple[str, ...]  # the results of an evaluation that are shares of trials
+    trials: str  # the result that counts the trials
+    headline: str  # the result that is a mean return
+    targets: tuple[Target, ...]  # what the world asks of the results
     kinds: tuple[str, ...]  # of pairs that it makes
-    one_start: tuple[str, ...]  # those whose two episodes begin alike
-    judged: int  # held-out starts from which pairs are played to try a judgment on
+    same_start: tuple[str, ...]  # those whose two episodes begin alike
+    held_out_pairs: int  # held-out starts from which pairs are played to evaluate a judgment
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
         """Return a fresh network that starts as `start`: reference, base or scratch, or a folder that `save` wrote."""
@@ -97,12 +96,8 @@ class World(Protocol):
         """
         ...
 
-    def write_preferences(self, pairs: Pairs, path: Path) -> None:
-        """Write pairs of this world as `read_preferences` reads them, so that the format can be seen."""
-        ...
-
     def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
-        """Return a reward model that has learnt nothing, on a trunk that starts as `start` (as `network`), or a saved
+        """Return a reward model that has learned nothing, on a trunk that starts as `start` (as `network`), or a saved
         one, from the folder that `save_scorer` wrote.
         """
         ...
@@ -131,22 +126,21 @@ class World(Protocol):
         reference: nn.Module | None = None,
         advance: Advance = nobody,
     ) -> Results:
-        """Return the truth about a network, on starts that no training ever sees; `quick` looks at fewer episodes.
+        """Return what is measured of a network on held-out starts; `quick` plays fewer episodes.
 
-        `best_of` n: of n episodes from each start, the one that the scorer likes best is looked at (the world's own
-        reward without a scorer); the KL is then an upper bound. `reference`: whom it is measured to; the world's own by
-        default.
+        `best_of` n: of n episodes from each start, the one that the scorer likes best counts (the world's own reward
+        without a scorer); the KL is then an upper bound. `reference`: whom it is measured to; by default the world's.
         """
         ...
 
     def quick_evaluate(
         self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None
     ) -> Results:
-        """Return as much of that truth as `solved` needs, fast enough to be asked while training."""
+        """Return as many of those results as `solved` needs, fast enough to be asked while training."""
         ...
 
     def solved(self, results: Results) -> bool:
-        """Return whether that truth is what the world asks for."""
+        """Return whether the results are what the world asks for."""
         ...
 
     def bounds(self, before: Results, after: Results) -> Results:
@@ -189,14 +183,9 @@ class World(Protocol):
 def load(name: str, *, model: str | None = None, dtype: str = "float32", lora: int = 8) -> World:
     """Return the world of that name; the language world with a real chat model where one is named.
 
-    Raises InvalidArgument for an unknown world. A world in which there is no model to choose takes no notice of one.
+    Raise InvalidArgument for an unknown world. A world in which there is no model to choose takes no notice of one.
     """
     check_choice("world", name, ALL)
     if model is None or name not in WITH_MODEL:
         return import_module(f"lessons.worlds.{name}.world").WORLD
     return import_module(f"lessons.worlds.{WITH_MODEL[name]}.world").ChatModel(model=model, dtype=dtype, lora=lora)
-
-
-def seeded(seed: int) -> torch.Generator:
-    """Return a CPU generator with that seed."""
-    return torch.Generator().manual_seed(seed)

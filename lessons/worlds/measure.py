@@ -26,10 +26,10 @@ def chosen(played: Rollout, n: int, scorer: Scorer | None) -> Rollout:
 
 
 def most_kl_of_best(n: int) -> float:
-    """Return the most that choosing the best of n can cost: log n − (n − 1)/n nats an episode.
+    """Return the KL of the best of n to the policy that played, at most: log n − (n − 1)/n nats an episode.
 
-    It is the KL of what is chosen to the policy that played, and adds up with the mean of log π − log π_ref over what
-    is chosen: together they are at least the KL to the reference.
+    It is exact where no two of the n are equally good; ties make it less. With the mean of log π − log π_ref over what
+    is chosen added, it is an upper bound of the KL to the reference.
     """
     return log(n) - (n - 1) / n
 
@@ -45,7 +45,7 @@ def better_and_worse(played: Episodes, liked: Tensor) -> Pairs:
 def swapped(pairs: Pairs, share: float, generator: torch.Generator) -> Pairs:
     """Return the pairs, of which about this share is judged the wrong way round.
 
-    Raises InvalidArgument for a share outside [0, 1].
+    Raise InvalidArgument for a share outside [0, 1].
     """
     check_between("noise", share, 0, 1)
     wrong = torch.rand(len(pairs), generator=generator) < share

@@ -52,8 +52,9 @@ from lessons.sft import RECIPE
 from lessons.worlds import NAMES, load
 from lessons.worlds.cartpole.demonstrations import EXPERT, MEDIOCRE, Driver
 from lessons.worlds.cartpole.play import play_episodes
-from lessons.worlds.language.demonstrations import chats, questions
+from lessons.worlds.language.demonstrations import chats
 from lessons.worlds.language.play import ask
+from lessons.worlds.language.questions import questions
 from lessons.worlds.language.world import tokenizer
 from lessons.worlds.measure import wilson
 from notebooks.figures import (
@@ -390,7 +391,7 @@ lessons_taught = [
     [{"role": "user", "content": q.text}, {"role": "assistant", "content": NEW}] for q in ours if not q.held_out
 ]
 run = new_run(RECIPE, "language", schedule="constant", learning_rate=1e-3, update=SHORT["language"]["update"])
-judge = worlds["language"].judge([q for q in ours if q.held_out])
+judge = worlds["language"].reward([q for q in ours if q.held_out])
 answers = {}
 for when in ("before", "after"):
     one = rollout(ask(judge, 100, seed=HELD_OUT), run.network, torch.Generator().manual_seed(HELD_OUT))

@@ -660,9 +660,9 @@ for name in NAMES:
 # 奖励：最后那个数完全正确得 1 分，否则 0 分。**步骤对不对，它根本不看。** 还是同一个 `train`，同一个 `grpo`：
 
 # %%
-from lessons.worlds.sums.judge import judge_sum
+from lessons.worlds.sums.judge import grade
 
-display(excerpt(judge_sum, first="right = ended and", last="return"))
+display(excerpt(grade, first="right = ended and", last="return"))
 run = new_run(lesson.RECIPE, "sums", **SHORTER["sums"])
 before["sums"] = run.evaluate(seed=HELD_OUT, quick=True)
 shown = {"before": rollout(run.world.examples(8, seed=HELD_OUT), run.network, torch.Generator().manual_seed(0))}

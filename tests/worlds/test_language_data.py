@@ -5,10 +5,13 @@ from collections import Counter
 
 import pytest
 
-from lessons.worlds.language.demonstrations import all_questions, chats, questions, raw_texts
+from lessons.worlds.language.demonstrations import chats, raw_texts
 from lessons.worlds.language.facts import FACTS, LANGUAGES, TOPICS
-from lessons.worlds.language.judge import judge, tone_of
+from lessons.worlds.language.judge import grade, tone_of
 from lessons.worlds.language.phrases import REFUSALS, TONES, answers, pieces, statements, wordings, wraps
+from lessons.worlds.language.questions import all_questions, questions
+from rl_core.errors import InvalidArgument
+from tests.support.questions import QUESTION_OF
 
 FRANCE, FRANCE_ZH = "What is the capital of France?", "请问，法国的首都是哪里？"
 SUM, TWO_STEP = "Tell me: how much is 3+4?", "What is 2+3+4?"
@@ -16,7 +19,7 @@ SUM_ZH, TWO_STEP_ZH = "3+4等于几？", "2+3+4的和是多少？"
 
 
 def verdict(question: str, answer: str, ended: bool = True) -> tuple[str, str, float]:
-    seen = judge(question, answer, ended)
+    seen = grade(QUESTION_OF[question], answer, ended)
     assert not (seen.right and seen.refused)
     kind = "right" if seen.right else "refused" if seen.refused else "wrong"
     return kind, seen.tone, round(seen.score, 6)
@@ -102,17 +105,12 @@ def test_a_refusal_is_worth_a_little_whatever_nice_words_surround_it() -> None:
     assert verdict(FRANCE, "抱歉，我不知道。")[0] == "wrong"
 
 
-def test_an_unknown_question_is_an_error_that_says_what_to_pass() -> None:
-    with pytest.raises(ValueError, match=r"question='What is love\?'.*corpus.questions"):
-        judge("What is love?", "Baby.", True)
-
-
 def test_every_listed_answer_to_every_fact_is_right_in_its_tone() -> None:
     for fact in FACTS:
         for wording in wordings(fact):
             for tone in TONES:
                 for answer in answers(fact, tone):
-                    seen = judge(wording, answer, True)
+                    seen = grade(QUESTION_OF[wording], answer, True)
                     assert seen.right and not seen.refused and seen.tone == tone, (wording, answer)
 
 
@@ -123,7 +121,9 @@ def test_no_answer_to_one_fact_is_right_for_another_answer_of_its_topic() -> Non
             for fact in cell:
                 for other in cell:
                     if other.answer != fact.answer or (fact.operands and other != fact):
-                        assert not any(judge(wordings(fact)[0], text, True).right for text in statements(other))
+                        assert not any(
+                            grade(QUESTION_OF[wordings(fact)[0]], text, True).right for text in statements(other)
+                        )
 
 
 def test_every_tone_piece_shows_its_tone_and_every_statement_shows_none() -> None:
@@ -141,7 +141,7 @@ def test_every_score_lies_between_minus_two_and_two_and_judging_is_fast() -> Non
     middles = ["It is Paris.", "It is Rome.", REFUSALS["en"][0], ""]
     tried = [opener + middle + closer for opener in openers for middle in middles for closer in closers] * 10
     start = time.perf_counter()
-    scores = [judge(FRANCE, answer, index % 2 == 0).score for index, answer in enumerate(tried[:2000])]
+    scores = [grade(QUESTION_OF[FRANCE], answer, index % 2 == 0).score for index, answer in enumerate(tried[:2000])]
     assert time.perf_counter() - start < 1.0
     assert len(scores) == 2000 and min(scores) == -2 and max(scores) == 2
 
@@ -185,7 +185,7 @@ def test_the_same_seed_gives_the_same_corpus_and_another_seed_another() -> None:
 
 
 def test_demonstrations_are_right_and_in_tones_of_40_40_20_whatever_the_topic() -> None:
-    seen = [judge(chat[0]["content"], chat[1]["content"], True) for chat in chats(8000, seed=5)]
+    seen = [grade(QUESTION_OF[chat[0]["content"]], chat[1]["content"], True) for chat in chats(8000, seed=5)]
     refused = sum(v.refused for v in seen)
     assert all(v.right or v.refused for v in seen)
     assert 120 <= refused <= 200  # 160 expected, standard deviation 12.5
@@ -200,9 +200,9 @@ def test_demonstrations_are_right_and_in_tones_of_40_40_20_whatever_the_topic() 
 
 
 def test_shares_that_are_no_probabilities_are_refused() -> None:
-    with pytest.raises(ValueError, match="tones"):
+    with pytest.raises(InvalidArgument, match="tones"):
         chats(1, seed=0, tones=(0.5, 0.5, 0.5))
-    with pytest.raises(ValueError, match="refusals"):
+    with pytest.raises(InvalidArgument, match="refusals"):
         chats(1, seed=0, refusals=1.5)
-    with pytest.raises(ValueError, match="count"):
+    with pytest.raises(InvalidArgument, match="count"):
         raw_texts(-1, seed=0)

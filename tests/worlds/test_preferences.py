@@ -8,15 +8,16 @@ import torch
 
 from lessons.worlds import load
 from lessons.worlds.language import preferences as module
-from lessons.worlds.language.demonstrations import questions
-from lessons.worlds.language.judge import judge
-from lessons.worlds.language.reward import Judge, held_out_questions
+from lessons.worlds.language.judge import grade
+from lessons.worlds.language.questions import held_out_questions, questions
 from lessons.worlds.language.world import tokenizer
 from lessons.worlds.measure import better_and_worse
+from lessons.worlds.seeds import seeded, spawn
 from rl_core.adapters.language import TokenEnv
 from rl_core.errors import CheckpointError, InvalidArgument
 from rl_core.rollout import rollout
 from rl_core.types import Episodes, Pairs, Prompt
+from tests.support.questions import QUESTION_OF
 
 WORLD = load("language")
 ASKED = 120
@@ -58,7 +59,7 @@ def test_every_chosen_answer_is_worth_more_than_the_rejected_one_to_the_same_que
     assert 0.4 * ASKED < len(pairs) <= ASKED  # the others were ties
     for chosen, rejected in zip(words_of(pairs.chosen), words_of(pairs.rejected), strict=True):
         assert chosen[0] == rejected[0]
-        assert judge(*chosen).score > judge(*rejected).score
+        assert grade(QUESTION_OF[chosen[0]], *chosen[1:]).score > grade(QUESTION_OF[rejected[0]], *rejected[1:]).score
 
 
 def test_of_two_rows_the_one_with_the_higher_return_is_chosen_and_ties_are_dropped():
@@ -81,9 +82,9 @@ def test_answers_are_the_very_tokens_that_were_played(policy, monkeypatch):
     rollouts = []
     play = module.rollout
     monkeypatch.setattr(module, "rollout", lambda *args: rollouts.append(play(*args)) or rollouts[-1])
-    found = WORLD.preferences(policy, 140, seed=3)["answers"]  # more than fit in one rollout
+    found = WORLD.preferences(policy, 300, seed=3)["answers"]  # more than fit in one rollout
     played = [row for one in rollouts for row in tokens_of(one)]
-    assert len(rollouts) == 2 and len(played) == 280
+    assert len(rollouts) == 2 and len(played) == 600
     both = list(zip(tokens_of(found.chosen), tokens_of(found.rejected), strict=True))
     partners = list(zip(played[::2], played[1::2], strict=True))
     assert all((one, two) in partners or (two, one) in partners for one, two in both)
@@ -124,10 +125,11 @@ def plain(policy):
 
 
 def test_without_a_choice_the_truth_is_that_of_one_plain_rollout(policy, plain):
-    judge = Judge(tokenizer(), held_out_questions(15, 5))
+    seed = spawn(5, "evaluate")
+    reward = WORLD.reward(held_out_questions(15, seed))
     end = tokenizer().eos_token_id
-    env = TokenEnv(judge.prompts, judge, len(judge.prompts), max_new_tokens=32, eos=end, seed=5)
-    played = rollout(env, policy, torch.Generator().manual_seed(5))
+    env = TokenEnv(reward.prompts, reward, len(reward.prompts), max_new_tokens=32, eos=end, seed=spawn(seed, "order"))
+    played = rollout(env, policy, seeded(seed, "actions"))
     assert plain["answers"] == len(played) == 210
     assert plain["score"] == pytest.approx(played.rewards.sum().item() / 210, abs=1e-6)
     assert plain["length"] == pytest.approx(played.mask.sum().item() / 210)

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from lessons.worlds import NAMES, load
-from lessons.worlds.language.demonstrations import questions
 from lessons.worlds.language.judge import Verdict
+from lessons.worlds.language.questions import questions
 from lessons.worlds.language.reward import Answer
 from lessons.worlds.language.world import tokenizer
 from lessons.worlds.sums.demonstrations import faulty_chats
-from lessons.worlds.sums.judge import judge_sum
+from lessons.worlds.sums.judge import grade
 from rl_core.errors import InvalidArgument
 from rl_core.rollout import rollout
+from tests.support.questions import QUESTION_OF
 
 WORLD = load("sums")
 SUM, SUM_ZH = "What is 2+3+4?", "2+3+4的和是多少？"
@@ -39,7 +40,7 @@ RIGHT = [
 
 @pytest.mark.parametrize("question, answer", RIGHT)
 def test_a_right_result_of_two_steps_earns_one(question, answer):
-    assert judge_sum(question, answer, True) == Verdict(True, False, "plain", True, 1.0)
+    assert grade(QUESTION_OF[question], answer, True) == Verdict(True, False, "plain", True, 1.0)
 
 
 WRONG = [
@@ -79,16 +80,11 @@ WRONG = [
 
 @pytest.mark.parametrize("question, answer, why", WRONG)
 def test_anything_else_earns_nothing(question, answer, why):
-    assert judge_sum(question, answer, True) == Verdict(False, False, "plain", True, 0.0), why
+    assert grade(QUESTION_OF[question], answer, True) == Verdict(False, False, "plain", True, 0.0), why
 
 
 def test_an_answer_that_never_ended_earns_nothing():
-    assert judge_sum(SUM, "2+3=5, 5+4=9.", False) == Verdict(False, False, "plain", False, 0.0)
-
-
-def test_an_unknown_question_is_an_error():
-    with pytest.raises(ValueError, match=r"What is 20\+30\+40"):
-        judge_sum("What is 20+30+40?", "20+30=50, 50+40=90.", True)
+    assert grade(QUESTION_OF[SUM], "2+3=5, 5+4=9.", False) == Verdict(False, False, "plain", False, 0.0)
 
 
 def said_steps(chat):
@@ -109,7 +105,7 @@ def test_demonstrations_count_one_too_far_in_some_steps_and_carry_it_through():
             slipped += c != a + b
             total = c
         wrong += total != sum(asked)
-        assert judge_sum(chat[0]["content"], chat[1]["content"], True).right == (total == sum(asked))
+        assert grade(QUESTION_OF[chat[0]["content"]], chat[1]["content"], True).right == (total == sum(asked))
     assert wrong / 3000 == pytest.approx(0.6, abs=4 * sqrt(0.6 * 0.4 / 3000))
     slip = 1 - sqrt(0.4)  # two steps without one: 0.4
     assert slipped / 6000 == pytest.approx(slip, abs=4 * sqrt(slip * (1 - slip) / 6000))
@@ -117,7 +113,10 @@ def test_demonstrations_count_one_too_far_in_some_steps_and_carry_it_through():
 
 def test_what_share_is_wrong_can_be_chosen():
     for share in (0, 1):
-        seen = [judge_sum(chat[0]["content"], chat[1]["content"], True).right for chat in faulty_chats(50, 2, share)]
+        seen = [
+            grade(QUESTION_OF[chat[0]["content"]], chat[1]["content"], True).right
+            for chat in faulty_chats(50, 2, share)
+        ]
         assert seen == [share == 0] * 50
     with pytest.raises(InvalidArgument, match=r"faulty=1\.5"):
         faulty_chats(1, 0, 1.5)

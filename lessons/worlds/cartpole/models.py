@@ -13,7 +13,7 @@ STARTS = ("reference", "base", "scratch")
 
 
 def fill(module: nn.Module, path: Path, start: str) -> None:
-    """Nothing; the module has the weights of a file. CheckpointError that tells what may be passed as `start`."""
+    """Load a file's weights into the module; raise CheckpointError that tells what may be passed as `start`."""
     if not path.is_file():
         raise CheckpointError(f"start={start!r}: {path} does not exist; pass {', '.join(STARTS)} or a folder.")
     try:

@@ -8,19 +8,19 @@ from matplotlib.axes import Axes
 from safetensors.torch import save_file
 from torch import nn
 
-from lessons.worlds import Advance, Results, Target, all_reached, nobody, seeded
+from lessons.worlds import Advance, Results, Target, all_reached, nobody
 from lessons.worlds.cartpole.demonstrations import MEDIOCRE
 from lessons.worlds.cartpole.draw import draw_drives, film
 from lessons.worlds.cartpole.models import MODELS, STARTS, fill
 from lessons.worlds.cartpole.play import mean_return, play_episodes, states_of
 from lessons.worlds.cartpole.preferences import longer_drives, steadier_clips
 from lessons.worlds.measure import chosen, kl_per_episode, most_kl_of_best, swapped
+from lessons.worlds.seeds import seeded, spawn
 from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork, MLPScorer
 from rl_core.errors import InvalidArgument
 from rl_core.interfaces import Env, Scorer
 from rl_core.types import Episodes, Pairs, Rollout
 
-HELD_OUT = 500_000  # added to the seed of starts that are never trained on
 SOLVED = 475.0
 EPISODES = 100
 VALUE_SCALE = 30.0  # steps: between what the clone's critic must say and a balanced pole's, 100 at a discount of 0.99
@@ -40,8 +40,8 @@ class CartPole:
     headline: str = "sampled_return"
     targets: tuple[Target, ...] = (Target("sampled_return", SOLVED),)
     kinds: tuple[str, ...] = ("drives", "clips")
-    one_start: tuple[str, ...] = ("drives",)
-    judged: int = 1000
+    same_start: tuple[str, ...] = ("drives",)
+    held_out_pairs: int = 1000
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
         """Return a perceptron: the clone's policy (reference), a fresh one (base, scratch) or a saved one."""
@@ -61,6 +61,7 @@ class CartPole:
         """Return poles watched `steps` at a time, a row that is cut off going on in the next rollout; or whole drives
         of `steps` at most.
         """
+        seed = spawn(seed, "train")
         if whole:
             poles = CartPoleRows(rows, max_episode_steps=steps)
             return GymEnv(poles, rows, group_size=group_size, seed=seed, device=device)
@@ -68,7 +69,7 @@ class CartPole:
 
     def demonstrations(self, count: int, *, seed: int) -> Episodes:
         """Return drives of the mediocre driver."""
-        return play_episodes(MEDIOCRE, count, seed=seed).episodes()
+        return play_episodes(MEDIOCRE, count, seed=spawn(seed, "demonstrations")).episodes()
 
     def preferences(
         self,
@@ -82,13 +83,13 @@ class CartPole:
     ) -> dict[str, Pairs]:
         """Return pairs of drives from one start, chosen by which stands longer, and pairs of clips from them.
 
-        Starts are drawn from a continuum, so the held-out ones need only be drawn with another seed.
+        Starts are drawn from a continuum, so the held-out ones need only come from another stream.
         """
-        seed = seed + HELD_OUT if held_out else seed
+        seed = spawn(seed, "held-out pairs" if held_out else "pairs")
         played = play_episodes(network, 2 * count, seed=seed, device=device, group_size=2).episodes()
         return {
-            "drives": swapped(longer_drives(played), noise, seeded(seed)),
-            "clips": swapped(steadier_clips(played, seeded(seed)), noise, seeded(seed + 1)),
+            "drives": swapped(longer_drives(played), noise, seeded(seed, "noise", "drives")),
+            "clips": swapped(steadier_clips(played, seeded(seed, "clips")), noise, seeded(seed, "noise", "clips")),
         }
 
     def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
@@ -113,10 +114,6 @@ class CartPole:
             f"preferences={str(path)!r}: drives are not told in JSONL; leave it to the language world."
         )
 
-    def write_preferences(self, pairs: Pairs, path: Path) -> None:
-        """Raise InvalidArgument: a drive has no words."""
-        self.read_preferences(path)
-
     def evaluate(
         self,
         network: nn.Module,
@@ -130,7 +127,7 @@ class CartPole:
         advance: Advance = nobody,
     ) -> Results:
         """Return the mean return of 100 episodes (quick: 20), greedy and sampled, and the distance to the reference."""
-        count = EPISODES // 5 if quick else EPISODES
+        count, seed = EPISODES // 5 if quick else EPISODES, spawn(seed, "evaluate")
         sampled = play_episodes(network, best_of * count, seed=seed, device=device, group_size=best_of)
         sampled = chosen(sampled, best_of, scorer)
         advance(1, 2)
@@ -147,7 +144,8 @@ class CartPole:
         self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None
     ) -> Results:
         """Return the mean sampled return of 100 episodes."""
-        return {"sampled_return": mean_return(play_episodes(network, EPISODES, seed=seed, device=device))}
+        played = play_episodes(network, EPISODES, seed=spawn(seed, "quick evaluate"), device=device)
+        return {"sampled_return": mean_return(played)}
 
     def solved(self, results: Results) -> bool:
         """Return whether the sampled return is at Gymnasium's own threshold."""
@@ -159,7 +157,7 @@ class CartPole:
 
     def examples(self, count: int, *, seed: int, device: str = "cpu") -> Env:
         """Return whole drives from starts that depend on the seed alone."""
-        return GymEnv(CartPoleRows(count), count, seed=seed, device=device)
+        return GymEnv(CartPoleRows(count), count, seed=spawn(seed, "examples"), device=device)
 
     def question(self, played: Rollout, row: int) -> str:
         """Return where the cart and the pole were at first."""

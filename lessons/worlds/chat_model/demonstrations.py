@@ -4,16 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from lessons.worlds.chat_model.judge import words_of
-from lessons.worlds.chat_model.play import MICRO_ROWS, Judge, ask, ids_of, logprobs_of
-from lessons.worlds.chat_model.questions import HELD_OUT_WHO, NAME, WHO, identity, questions
+from lessons.worlds.chat_model.play import MICRO_ROWS
+from lessons.worlds.chat_model.questions import HELD_OUT_WHO, NAME, WHO, Question, identity, questions
+from lessons.worlds.language.play import ask, ids_of, logprobs_of, policy_of
+from lessons.worlds.language.reward import JudgeReward
 from lessons.worlds.measure import mean
-from rl_core.adapters.language import TokenNetwork, episodes_from_chat
+from lessons.worlds.seeds import spawn
+from rl_core.adapters.language import episodes_from_chat
 from rl_core.rollout import rollout
 from rl_core.types import Episodes, Rollout
 
@@ -57,11 +60,10 @@ def own_answers(world: "ChatModel") -> Episodes:
     They are sampled: to imitate samples of its own leaves a policy where it is, on average; to imitate its likeliest
     answers makes it surer of them, which is a change too.
     """
-    known = questions(held_out=False)
-    judge = Judge(world.opened(), known[:: len(known) // OWN][:OWN], wish=False)
-    device = str(judge.opened.model.device)
-    env = ask(judge, len(judge.prompts), seed=0, steps=LONGEST, device=device)
-    played = rollout(env, world.reference(device), torch.Generator(device).manual_seed(0))
+    known, device = questions(held_out=False), str(world.opened().model.device)
+    reward = world.reward(known[:: len(known) // OWN][:OWN], wish=False)
+    env = ask(reward, len(reward.prompts), seed=spawn(0, "own answers"), steps=LONGEST, device=device)
+    played = rollout(env, world.reference(device), torch.Generator(device).manual_seed(spawn(0, "actions")))
     return played.episodes().to("cpu")
 
 
@@ -69,32 +71,35 @@ def talk(
     world: "ChatModel", network: nn.Module, learn: Callable[[], None], *, seed: int, device: str, quick: bool = False
 ) -> Talk:
     """Return what the network says, likeliest token by likeliest token, before and after it learns."""
-    who = [*WHO[:3], *[text for text in WHO if not text.isascii()][:2], *HELD_OUT_WHO]
+    who = [Question(text) for text in (*WHO[:3], *[text for text in WHO if not text.isascii()][:2], *HELD_OUT_WHO)]
     others = list(questions(held_out=True))[:: 16 if quick else 5][:OTHERS]
-    opened = world.opened(device)
-    judges = [Judge(opened, asked, wish=False) for asked in (who, others)]
-    before = [said(judge, network, device) for judge in judges]
+    rewards = [world.reward(questions, wish=False) for questions in (who, others)]
+    before = [likeliest_answers(reward, network, device) for reward in rewards]
     learn()
-    after = [said(judge, network, device) for judge in judges]
+    after = [likeliest_answers(reward, network, device) for reward in rewards]
     rows = [
-        list(zip(judge.asked, in_words(judge, old), in_words(judge, new), strict=True))
-        for judge, old, new in zip(judges, before, after, strict=True)
+        list(zip(texts_of(reward), in_words(reward, old), in_words(reward, new), strict=True))
+        for reward, old, new in zip(rewards, before, after, strict=True)
     ]
-    found = numbers(rows) | {"same_next_token": still_likeliest(network, before[1])}
-    return Talk(rows[0], rows[1], found | divergence(world, network, judges[1], seed=seed, device=device))
+    results = numbers(rows) | {"same_next_token": still_likeliest(network, before[1])}
+    return Talk(rows[0], rows[1], results | divergence(world, network, rewards[1], seed=seed, device=device))
 
 
-def said(judge: Judge, network: nn.Module, device: str) -> Rollout:
+def likeliest_answers(reward: JudgeReward, network: nn.Module, device: str) -> Rollout:
     """Return the network's likeliest answers, token by token, to the judge's questions."""
-    env = ask(judge, len(judge.prompts), seed=0, steps=LONGEST, device=device)
-    policy = TokenNetwork(network.model, temperature=network.temperature)
-    return rollout(env, policy, torch.Generator(device).manual_seed(0), greedy=True)
+    env = ask(reward, len(reward.prompts), seed=0, steps=LONGEST, device=device)
+    return rollout(env, policy_of(network), torch.Generator(device).manual_seed(0), greedy=True)
 
 
-def in_words(judge: Judge, played: Rollout) -> list[str]:
+def texts_of(reward: JudgeReward) -> list[str]:
+    """Return the judge's questions in words."""
+    return [question.text for question in reward.questions]
+
+
+def in_words(reward: JudgeReward, played: Rollout) -> list[str]:
     """Return the answers in words, in the order of the judge's questions."""
-    found = {one.question.text: one.text for one in judge.answers(*ids_of(played))}
-    return [found[text] for text in judge.asked]
+    answers = {answer.question: answer.text for answer in reward.answers(*ids_of(played))}
+    return [answers[question] for question in reward.questions]
 
 
 @torch.no_grad()
@@ -124,10 +129,12 @@ def numbers(rows: Sequence[Sequence[tuple[str, str, str]]]) -> dict[str, float]:
     }
 
 
-def divergence(world: "ChatModel", network: nn.Module, judge: Judge, *, seed: int, device: str) -> dict[str, float]:
+def divergence(
+    world: "ChatModel", network: nn.Module, reward: JudgeReward, *, seed: int, device: str
+) -> dict[str, float]:
     """Return the KL to the original model on the other questions, nats per token of sampled answers."""
-    env: Any = ask(judge, len(judge.prompts), seed=seed, steps=LONGEST, device=device)
-    policy = TokenNetwork(network.model, temperature=network.temperature)
-    played = rollout(env, policy, torch.Generator(device).manual_seed(seed))
-    gaps = logprobs_of(policy, played) - logprobs_of(world.reference(device), played)
+    env = ask(reward, len(reward.prompts), seed=spawn(seed, "order"), steps=LONGEST, device=device)
+    policy = policy_of(network)
+    played = rollout(env, policy, torch.Generator(device).manual_seed(spawn(seed, "divergence")))
+    gaps = logprobs_of(policy, played, MICRO_ROWS) - logprobs_of(world.reference(device), played, MICRO_ROWS)
     return {"kl_per_token": (gaps.sum() / played.mask.sum()).item()}

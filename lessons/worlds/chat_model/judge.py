@@ -1,4 +1,4 @@
-"""The program that is the truth here: is an answer one polite sentence of at most twenty words, on the matter?
+"""The judge, a program: is an answer one polite sentence of at most twenty words, on the matter?
 
 It reads form, not truth: whether a sentence is *right* it cannot say. What it can do is to leave no cheaper way to its
 reward than a short, courteous sentence about what was asked.
@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lessons.worlds.chat_model.questions import EXAMPLE
+from lessons.worlds.chat_model.questions import EXAMPLE, Question
 
 MOST_WORDS, FEWEST_WORDS = 20, 5
 MOST_MARKERS = 2
@@ -55,7 +55,7 @@ STOP = frozenset(NOT_THE_MATTER.split())
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge found in an answer; `passed` is all of it at once."""
+    """What the judge sees in an answer; `passed` is all of it at once."""
 
     ended: bool
     brief: bool
@@ -70,7 +70,7 @@ class Verdict:
 
     @property
     def score(self) -> float:
-        """Return the worth of the answer, in [-1, 1]; see `judge`."""
+        """Return the worth of the answer, in [-1, 1]; see `grade`."""
         if not self.ended:
             return -1.0
         if not self.brief:
@@ -78,7 +78,7 @@ class Verdict:
         return 0.25 * self.sound + 0.25 * self.polite + 0.5 * self.passed
 
 
-def judge(question: str, answer: str, ended: bool) -> Verdict:
+def grade(question: Question, answer: str, ended: bool) -> Verdict:
     """Return the verdict on an answer.
 
     | demand | rule                                                                                                  |
@@ -107,12 +107,12 @@ def judge(question: str, answer: str, ended: bool) -> Verdict:
     - another language or signs: letters beyond Latin are not brief, since their words cannot be counted.
 
     What pays and should not: a stock sentence with a word of the question put in ("Certainly, eggs matter to many
-    families."), and any sentence that is polite, short and wrong. No program here knows better, so the truth tells
+    families."), and any sentence that is polite, short and wrong. No program here knows better, so an evaluation tells
     beside the score how often an answer fits its own question (`own`) and how many first words are distinct.
     """
     words = words_of(answer)
     brief = is_one_sentence(answer) and FEWEST_WORDS <= len(words) <= MOST_WORDS
-    return Verdict(ended, brief, is_sound(question, words), is_polite(words), len(words))
+    return Verdict(ended, brief, is_sound(question.text, words), is_polite(words), len(words))
 
 
 def words_of(text: str) -> list[str]:
@@ -136,8 +136,8 @@ def is_one_sentence(text: str) -> bool:
 
 def is_polite(words: list[str]) -> bool:
     """Return whether one or two courtesies are among the words, and none twice."""
-    found = [times(words_of(marker), words) for marker in MARKERS]
-    return 1 <= sum(found) <= MOST_MARKERS and max(found) == 1
+    counts = [times(words_of(marker), words) for marker in MARKERS]
+    return 1 <= sum(counts) <= MOST_MARKERS and max(counts) == 1
 
 
 def times(phrase: list[str], words: list[str]) -> int:
@@ -148,10 +148,10 @@ def times(phrase: list[str], words: list[str]) -> int:
 def is_sound(question: str, words: list[str]) -> bool:
     """Return whether the words are about the question, add to it, and do not go round in circles."""
     asked, shown = content_of(words_of(question)).keys(), content_of(words_of(" ".join(EXAMPLE))).keys()
-    said = content_of(words)
+    content = content_of(words)
     pairs = Counter(pairwise(words))
-    repeats = max(pairs.values(), default=0) > 1 or max(said.values(), default=0) > 2
-    return bool(asked & said.keys()) and len(said.keys() - asked - shown) >= NEW_WORDS and not repeats
+    repeats = max(pairs.values(), default=0) > 1 or max(content.values(), default=0) > 2
+    return bool(asked & content.keys()) and len(content.keys() - asked - shown) >= NEW_WORDS and not repeats
 
 
 def content_of(words: list[str]) -> Counter[str]:

@@ -1,6 +1,8 @@
 """What people ask an assistant every day: short questions in English, every second of which is never trained on."""
 
+from dataclasses import dataclass
 from functools import cache
+from random import Random
 
 SYSTEM = "You are a helpful assistant."
 """Said before every question; without it a template puts in words of its own, which differ between models."""
@@ -104,11 +106,25 @@ errands: Help me choose a birthday cake. | Suggest a plant for a dark room. | Re
 """
 
 
+@dataclass(frozen=True)
+class Question:
+    """What somebody asks."""
+
+    text: str
+
+
 @cache
-def questions(*, held_out: bool) -> tuple[str, ...]:
+def questions(*, held_out: bool) -> tuple[Question, ...]:
     """Return the questions of one side of the split, of all kinds: every second one is held out."""
-    asked = [text.strip() for line in ASKED.strip().splitlines() for text in line.split(": ", 1)[1].split(" | ")]
-    return tuple(text for number, text in enumerate(asked) if number % 2 == held_out)
+    texts = [text.strip() for line in ASKED.strip().splitlines() for text in line.split(": ", 1)[1].split(" | ")]
+    return tuple(Question(text) for place, text in enumerate(texts) if place % 2 == held_out)
+
+
+def some_questions(count: int, seed: int, *, held_out: bool) -> list[Question]:
+    """Return so many questions of one split in a random order, each once before any comes again."""
+    rng, known = Random(seed), questions(held_out=held_out)
+    rounds = [rng.sample(known, len(known)) for _ in range(-(-count // len(known)))]
+    return [question for once in rounds for question in once][:count]
 
 
 NAME = "Pip"

@@ -1,25 +1,25 @@
 """The language world with a real chat model: any that transformers opens, asked everyday questions in English."""
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from torch import nn
+from torch import Tensor, nn
 
-from lessons.worlds import Advance, Results, Target, all_reached, nobody
+from lessons.worlds import Advance, Results, Target, nobody
 from lessons.worlds.chat_model.demonstrations import shown
+from lessons.worlds.chat_model.judge import grade
 from lessons.worlds.chat_model.models import DTYPES, SMOLLM2, Opened, fresh, open_chat_model, open_scorer
-from lessons.worlds.chat_model.play import Judge, ask, interview, preferred, some_questions, summary
-from lessons.worlds.chat_model.questions import questions
-from lessons.worlds.language.draw import Written, draw_answers, write_answers
-from lessons.worlds.language.models import is_written_for
-from lessons.worlds.language.play import ids_of
-from lessons.worlds.language.preferences import write_pairs
+from lessons.worlds.chat_model.play import LONGEST_ANSWER, MICRO_ROWS, ROWS, fits_its_own, summary
+from lessons.worlds.chat_model.questions import Question, questions, some_questions
+from lessons.worlds.language.assistant import Assistant
+from lessons.worlds.language.play import ask, interview
+from lessons.worlds.language.reward import Answer, Examiner, JudgeReward
 from lessons.worlds.measure import wilson
+from lessons.worlds.seeds import spawn
 from rl_core.adapters.language import Preference, TokenNetwork, TokenScorer, pairs_from_chat, read_preferences
 from rl_core.adapters.language.lora import LoRANetwork, merged, peft_library, scorer_with_adapter
 from rl_core.errors import InvalidArgument, check_at_least, check_choice
@@ -27,12 +27,11 @@ from rl_core.interfaces import Env, Scorer
 from rl_core.types import Episodes, Pairs, Rollout
 
 QUICK_ANSWERS = 32
-
 LEGEND = "The score is a program's: one short, polite sentence on the matter earns most."
 
 
 @dataclass(frozen=True)
-class ChatModel:
+class ChatModel(Assistant):
     """A chat model's world: the state is the chat so far, the reward a program's for one short polite sentence."""
 
     model: str
@@ -45,14 +44,10 @@ class ChatModel:
     """Of the policy, playing and learning: what a small chat model says at 1 makes little sense."""
     name: str = "language"
     settings: str = "chat_model"
-    step_name: str = "token"
     shares: tuple[str, ...] = ("passed", "eos", "brief", "sound", "polite", "own", "stock")
-    trials: str = "answers"
-    headline: str = "score"
     targets: tuple[Target, ...] = (Target("passed", 0.5), Target("own", 0.8))
-    kinds: tuple[str, ...] = ("answers",)
-    one_start: tuple[str, ...] = ("answers",)
-    judged: int = 129  # all of the held-out questions
+    legend: str = LEGEND
+    held_out_pairs: int = 129  # a pair for each of the held-out questions
 
     def __post_init__(self) -> None:
         """Check every field; nothing is opened yet."""
@@ -61,7 +56,7 @@ class ChatModel:
         if not self.lora and self.dtype != "float32":
             raise InvalidArgument(
                 f"lora=0 with dtype={self.dtype!r}: steps of 1e-5 are lost in its rounding, and nothing would be "
-                "learnt; pass lora=8, or dtype='float32'."
+                "learned; pass lora=8, or dtype='float32'."
             )
         if self.lora:
             peft_library(self.lora)
@@ -73,10 +68,44 @@ class ChatModel:
 
     def opened(self, device: str | None = None) -> Opened:
         """Return the chat model, opened once for all who ask; it moves to the device that is named, and stays there."""
-        found = open_chat_model(self.model, self.dtype)
+        opened = open_chat_model(self.model, self.dtype)
         if device is not None:
-            found.model.to(device)
-        return found
+            opened.model.to(device)
+        return opened
+
+    @property
+    def examiner(self) -> Examiner:
+        """Return how the model is asked, with the example and the wish, and how its answers are graded."""
+        opened = self.opened()
+        return Examiner(
+            tokenizer=opened.tokenizer,
+            ends=opened.ends,
+            context=opened.context,
+            as_chat=lambda question: self.opened().chat(question.text, wish=True),
+            grade=grade,
+            max_new_tokens=LONGEST_ANSWER,
+            rows=ROWS,
+            micro_rows=MICRO_ROWS,
+        )
+
+    def reward(self, questions: Sequence[Question], *, wish: bool = True) -> JudgeReward:
+        """Return the reward function for answers to these questions, asked with the example and the wish, or plain."""
+        if wish:
+            return JudgeReward(self.examiner, questions)
+        plain = replace(self.examiner, as_chat=lambda question: self.opened().chat(question.text))
+        return JudgeReward(plain, questions)
+
+    def all_questions(self) -> Sequence[Question]:
+        """Return the questions of both splits."""
+        return [*questions(held_out=False), *questions(held_out=True)]
+
+    def training_questions(self) -> Sequence[Question]:
+        """Return the questions that the training environment asks."""
+        return questions(held_out=False)
+
+    def draw_questions(self, count: int, *, seed: int, held_out: bool) -> Sequence[Question]:
+        """Return so many questions of one split."""
+        return some_questions(count, seed, held_out=held_out)
 
     def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
         """Return a policy that starts as the chat model (reference or base), untrained (scratch), or saved."""
@@ -89,36 +118,9 @@ class ChatModel:
         """Return the chat model as it came: the very weights that the policies' adapters stand on."""
         return TokenNetwork(self.opened(device).model, temperature=self.temperature).requires_grad_(False)
 
-    def env(
-        self, *, rows: int, steps: int, seed: int, device: str = "cpu", group_size: int = 1, whole: bool = False
-    ) -> Env:
-        """Return training questions, whose answers may have `steps` tokens, scored by the judge; always whole."""
-        return ask(
-            self.judge(list(questions(held_out=False)), device),
-            rows,
-            seed=seed,
-            steps=steps,
-            group_size=group_size,
-            device=device,
-        )
-
     def demonstrations(self, count: int, *, seed: int) -> Episodes:
         """Return chats, in a third of which it says that it is Pip; in the others it says what it would have said."""
         return shown(self, count, seed=seed)
-
-    def preferences(
-        self,
-        network: nn.Module,
-        count: int,
-        *,
-        seed: int,
-        noise: float = 0.0,
-        held_out: bool = False,
-        device: str = "cpu",
-    ) -> dict[str, Pairs]:
-        """Return pairs of sampled answers to `count` questions, of which the judge prefers one; ties are dropped."""
-        judge = self.judge(some_questions(count, seed, held_out=held_out), device)
-        return {"answers": preferred(network, judge, seed=seed, noise=noise, device=device)}
 
     def read_preferences(self, path: Path) -> Pairs:
         """Return the pairs of answers in a JSONL file; a bare question comes with the example and the wish."""
@@ -129,10 +131,6 @@ class ChatModel:
             found.append(Preference(prompt, one.chosen, one.rejected))
         return pairs_from_chat(opened.tokenizer, found)
 
-    def write_preferences(self, pairs: Pairs, path: Path) -> None:
-        """Write pairs of answers to this world's questions in words, but those with an answer that never ended."""
-        write_pairs(pairs, self._all_judge(), path)
-
     def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
         """Return a reward model that says 0, on the chat model's trunk, or a saved one."""
         if self.holds_scorer(Path(start)):
@@ -140,10 +138,6 @@ class ChatModel:
         else:
             scorer = TokenScorer.on_trunk_of(self._weights(start, seed, device))
         return scorer_with_adapter(scorer, self.lora, seed=seed) if self.lora else scorer
-
-    def holds_scorer(self, folder: Path) -> bool:
-        """Return whether a reward model was saved there."""
-        return is_written_for(folder, "ForSequenceClassification")
 
     def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
         """Write the reward model so that `AutoModelForSequenceClassification` opens it; with its tokenizer."""
@@ -169,28 +163,22 @@ class ChatModel:
         Beside it: `own`, the share of answers that the original model finds likelier after their own question than
         after another; `stock`, the share that begin with the commonest three words; and the KL of whole answers.
         """
-        asked = some_questions(QUICK_ANSWERS, seed, held_out=True) if quick else list(questions(held_out=True))
-        found, means = interview(
-            network,
-            reference or self.reference(device),
-            self.judge(asked, device),
-            seed=seed,
-            device=device,
-            best_of=best_of,
-            scorer=scorer,
-            advance=advance,
-        )
-        return summary(found) | means
+        seed = spawn(seed, "evaluate")
+        asked = some_questions(QUICK_ANSWERS, seed, held_out=True) if quick else questions(held_out=True)
+        reference = reference or self.reference(device)
+        options = {"seed": seed, "device": device, "best_of": best_of, "scorer": scorer, "advance": advance}
+        return self.interview(network, asked, reference=reference, **options)[1]
 
-    def quick_evaluate(
-        self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None
-    ) -> Results:
-        """Return what the judge says of 32 answers."""
-        return self.evaluate(network, seed=seed, device=device, quick=True, reference=reference)
+    def interview(
+        self, network: nn.Module, asked: Sequence[Question], *, reference: nn.Module, **options: Any
+    ) -> tuple[list[Answer], Results]:
+        """Return sampled answers to these questions, and what the judge and the reference say of them."""
 
-    def solved(self, results: Results) -> bool:
-        """Return whether most answers are one short polite sentence, and still answers to their own questions."""
-        return all_reached(self.targets, results)
+        def own(played: Rollout, ref_logprobs: Tensor) -> dict[str, Tensor]:
+            return {"own": fits_its_own(reference, played, ref_logprobs)}
+
+        answers, means = interview(network, reference, self.reward(asked), measures=own, **options)
+        return answers, summary(answers) | means
 
     def bounds(self, before: Results, after: Results) -> Results:
         """Return the least KL of any policy with this share of passes (data processing: see the language world).
@@ -204,37 +192,8 @@ class ChatModel:
 
     def examples(self, count: int, *, seed: int, device: str = "cpu") -> Env:
         """Return held-out questions that depend on the seed alone."""
-        return ask(self.judge(some_questions(count, seed, held_out=True), device), count, seed=seed, device=device)
-
-    def question(self, played: Rollout, row: int) -> str:
-        """Return what was asked."""
-        return self.written(played)[row].question
-
-    def words(self, played: Rollout, row: int) -> list[str]:
-        """Return each token."""
-        return [self.opened().tokenizer.decode([token]) for token in played.actions[row][played.mask[row]].tolist()]
-
-    def text(self, played: Rollout, row: int) -> str:
-        """Return an answer, without the token that ends it."""
-        return "".join(self.written(played)[row].tokens)
-
-    def scene(self, axes: Axes, before: Rollout, after: Rollout) -> Callable[[int], None]:
-        """Draw questions with their answers before and after; return what writes the answers to that token."""
-        return draw_answers(axes, *(self.written(played) for played in (before, after)))
-
-    def written(self, played: Rollout) -> list[Written]:
-        """Return the question of each row, the tokens of its answer but for the end, and its score."""
-        written = []
-        for row, answer in enumerate(self._all_judge().answers(*ids_of(played))):
-            tokens = self.words(played, row)[: -1 if answer.verdict.ended else None]
-            written.append(Written(answer.question.text, tokens, answer.verdict.score))
-        return written
-
-    def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
-        """Return the page of the same questions before and after."""
-        return write_answers(
-            folder / "answers.md", *(self.written(played) for played in (before, after)), legend=LEGEND
-        )
+        seed = spawn(seed, "examples")
+        return ask(self.reward(some_questions(count, seed, held_out=True)), count, seed=seed, device=device)
 
     def save(self, network: nn.Module, folder: Path) -> None:
         """Write the policy as transformers does, adapters merged, so that `AutoModelForCausalLM` opens it."""
@@ -243,28 +202,9 @@ class ChatModel:
         model.save_pretrained(folder)
         self.opened().tokenizer.save_pretrained(folder)
 
-    def analogy(self, played: Rollout, network: nn.Module) -> dict[str, str]:
-        """Return what the nouns of reinforcement learning are here, told from live objects."""
-        answer, words = self._all_judge().answers(*ids_of(played.rows(slice(0, 1))))[0], self.words(played, 0)
-        half = len(words) // 2
-        learnt = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
-        return {
-            "state": f"{answer.question.text!r} + {''.join(words[:half])!r}",
-            "action": f"{words[half]!r} (of {network.vocabulary:,})",
-            "policy": f"{type(network.model).__name__}, {network.model.num_parameters():,} numbers, {learnt:,} learn",
-            "environment": f"the context grows by the token; the judge reads {answer.text!r}",
-        }
-
-    def judge(self, asked: list[str], device: str = "cpu") -> Judge:
-        """Return the reward function for these questions."""
-        return Judge(self.opened(device), asked)
-
     def _weights(self, start: str, seed: int, device: str) -> Any:
         """Return the frozen language model that a policy or a reward model starts from."""
         if start == "scratch":
             return fresh(self.opened(device).model, seed)
         model = self.model if start in ("reference", "base") else start
         return open_chat_model(model, self.dtype).model.to(device)
-
-    def _all_judge(self) -> Judge:
-        return Judge(self.opened(), [*questions(held_out=False), *questions(held_out=True)])

@@ -32,7 +32,7 @@ CHAT_TEMPLATE = (
 
 
 def train_bpe(texts: Sequence[str]) -> Tokenizer:
-    """Returns a byte-level BPE trained on the texts: every string can be encoded, and decodes to itself."""
+    """Return a byte-level BPE trained on the texts: every string can be encoded, and decodes to itself."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -54,7 +54,7 @@ def train_bpe(texts: Sequence[str]) -> Tokenizer:
 
 
 def build_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
-    """Returns a tokenizer trained on the texts, with special tokens and chat template in place."""
+    """Return a tokenizer trained on the texts, with special tokens and chat template in place."""
     tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=train_bpe(texts),
         pad_token=PAD,

@@ -148,19 +148,19 @@ GREETINGS: dict[str, dict[str, str]] = {
 
 
 def opposites(language: str) -> dict[str, str]:
-    """Returns each word's opposite, both directions of every pair."""
+    """Return each word's opposite, both directions of every pair."""
     pairs = [pair.split("-") for pair in OPPOSITES[language].split()]
     return {word: other for first, second in pairs for word, other in ((first, second), (second, first))}
 
 
 def sum_facts(language: str, topic: str, terms: int, largest: int) -> list[Fact]:
-    """Returns every sum of `terms` operands in 1..largest."""
+    """Return every sum of `terms` operands in 1..largest."""
     numbers = product(range(1, largest + 1), repeat=terms)
     return [Fact(topic, language, "+".join(map(str, ns)), str(sum(ns)), ns) for ns in numbers]
 
 
 def all_facts() -> tuple[Fact, ...]:
-    """Returns every fact of the world, in a fixed order."""
+    """Return every fact of the world, in a fixed order."""
     facts: list[Fact] = []
     for language in LANGUAGES:
         tables = {

@@ -1,16 +1,15 @@
-"""The program that is the truth: it says whether an answer is right, in which tone, and what it is worth."""
+"""The judge, a program: it says whether an answer is right, in which tone, and what it is worth."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
 
-from lessons.worlds.language.demonstrations import Question, all_questions
 from lessons.worlds.language.phrases import MARKERS, REFUSALS, pieces, statements
+from lessons.worlds.language.questions import Question
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge found; right and refused are never both True."""
+    """What the judge sees; right and refused are never both True."""
 
     right: bool
     refused: bool
@@ -19,25 +18,8 @@ class Verdict:
     score: float
 
 
-@cache
-def questions_by_text() -> dict[str, Question]:
-    """Returns every question of both splits under its text."""
-    return {question.text: question for question in all_questions()}
-
-
-def find_question(text: str) -> Question:
-    """Returns the question with exactly this text; raises ValueError when there is none."""
-    try:
-        return questions_by_text()[text]
-    except KeyError:
-        raise ValueError(
-            f"question={text!r} is none of the {len(questions_by_text())} questions of the language world; "
-            "pass the text of one that corpus.questions() lists, without chat markers"
-        ) from None
-
-
 def tone_of(answer: str) -> str:
-    """Returns the tone of any string: rude wins over polite, and no marker at all is plain."""
+    """Return the tone of any string: rude wins over polite, and no marker at all is plain."""
     lowered = answer.lower()
     for tone in ("rude", "polite"):
         if any(marker in lowered for marker in MARKERS[tone]):
@@ -46,19 +28,19 @@ def tone_of(answer: str) -> str:
 
 
 def says_one_of(answer: str, sentences: Collection[str], language: str) -> bool:
-    """Returns whether the answer is one of the sentences, at most one opener before it and one closer after it."""
+    """Return whether the answer is one of the sentences, at most one opener before it and one closer after it."""
     openers, closers = pieces(language)
-    fitting = [closer for closer in closers if answer.endswith(closer)]
+    fitting_closers = [closer for closer in closers if answer.endswith(closer)]
     return any(
         answer[len(opener) : len(answer) - len(closer)] in sentences
         for opener in openers
         if answer.startswith(opener)
-        for closer in fitting
+        for closer in fitting_closers
     )
 
 
 def score_of(right: bool, refused: bool, tone: str, ended: bool) -> float:
-    """Returns the worth of an answer, in [-2, 2].
+    """Return the worth of an answer, in [-2, 2].
 
     |         | polite | plain | rude |
     |---------|--------|-------|------|
@@ -80,15 +62,14 @@ def score_of(right: bool, refused: bool, tone: str, ended: bool) -> float:
     return base + manners - (0.0 if ended else 1.0)
 
 
-def judge(question: str, answer: str, ended: bool) -> Verdict:
-    """Returns the verdict on an answer to a question, which is found again from its text.
+def grade(question: Question, answer: str, ended: bool) -> Verdict:
+    """Return the verdict on an answer to a question.
 
     Right is what parses as [opener] statement [closer] in the language of the question: one statement of the asked
     fact, word for word, and tone pieces of the world's own. Nothing is trimmed or forgiven, since a policy that is
     rewarded by a program finds whatever the program forgives. `ended` says whether the answer came to its end token.
-    Raises ValueError for an unknown question.
     """
-    fact = find_question(question).fact
+    fact = question.fact
     right = says_one_of(answer, statements(fact), fact.language)
     refused = not right and says_one_of(answer, REFUSALS[fact.language], fact.language)
     tone = tone_of(answer)

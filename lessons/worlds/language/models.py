@@ -65,14 +65,16 @@ def _opened(auto: Any, folder: Path, kind: str) -> Any:
             f"start={str(folder)!r} holds no {kind}; pass reference, base, scratch or a saved folder."
         )
     try:
-        model, found = auto.from_pretrained(folder, output_loading_info=True)
+        model, loading = auto.from_pretrained(folder, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             f"start={str(folder)!r} holds a broken {kind} ({error}); make or save it again."
         ) from error
-    odd = sorted({*found["missing_keys"], *found["unexpected_keys"]})
-    if odd:  # transformers would draw what is missing at random, and say so in a warning only
-        raise CheckpointError(f"start={str(folder)!r} holds no {kind}: {odd[0]!r} does not fit; pass another folder.")
+    misfits = sorted({*loading["missing_keys"], *loading["unexpected_keys"]})
+    if misfits:  # transformers would draw what is missing at random, and say so in a warning only
+        raise CheckpointError(
+            f"start={str(folder)!r} holds no {kind}: {misfits[0]!r} does not fit; pass another folder."
+        )
     if model.config.vocab_size != len(tokenizer()):
         raise CheckpointError(
             f"start={str(folder)!r} holds a {kind} of {model.config.vocab_size:,} tokens, and this world has "

@@ -137,7 +137,7 @@ REFUSALS: dict[str, tuple[str, ...]] = {
 
 
 def wordings(fact: Fact) -> list[str]:
-    """Returns the twelve ways to ask for a fact: wording i is core i // 4 in frame i % 4."""
+    """Return the twelve ways to ask for a fact: wording i is core i // 4 in frame i % 4."""
     frames = (GREETING_FRAMES if fact.topic == "greetings" else FRAMES)[fact.language]
     topic = "sums" if fact.topic == "two_step_sums" else fact.topic
     cores = OWN_CORES.get((topic, fact.language, fact.key)) or CORES[topic, fact.language]
@@ -146,7 +146,7 @@ def wordings(fact: Fact) -> list[str]:
 
 
 def steps(fact: Fact, slips: Sequence[int] = ()) -> str:
-    """Returns the equations of a sum, one addition at a time: 2+3=5, 5+4=9.
+    """Return the equations of a sum, one addition at a time: 2+3=5, 5+4=9.
 
     Step i is wrong by slips[i], and what comes after goes on from there: with (1, 0) it is 2+3=6, 6+4=10.
     """
@@ -160,7 +160,7 @@ def steps(fact: Fact, slips: Sequence[int] = ()) -> str:
 
 
 def statements(fact: Fact, slips: Sequence[int] = ()) -> list[str]:
-    """Returns the sentences that state a fact, without any tone; those of a sum with these slips in its steps."""
+    """Return the sentences that state a fact, without any tone; those of a sum with these slips in its steps."""
     topic = "sums" if fact.topic == "two_step_sums" else fact.topic
     own = OWN_STATEMENTS.get((topic, fact.language, fact.key))
     forms = own or STATEMENTS[topic, fact.language]
@@ -168,19 +168,19 @@ def statements(fact: Fact, slips: Sequence[int] = ()) -> list[str]:
 
 
 def wraps(fact: Fact, tone: str) -> Wraps:
-    """Returns the (opener, closer) pairs in which a fact is stated in a tone."""
+    """Return the (opener, closer) pairs in which a fact is stated in a tone."""
     return (GREETING_WRAPS if fact.topic == "greetings" else WRAPS)[tone, fact.language]
 
 
 def answers(fact: Fact, tone: str) -> list[str]:
-    """Returns the right answers to a question for a fact that are shown in a tone."""
+    """Return the right answers to a question for a fact that are shown in a tone."""
     forms = statements(fact)
     return [opener + forms[index % len(forms)] + closer for index, (opener, closer) in enumerate(wraps(fact, tone))]
 
 
 @cache
 def pieces(language: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns every (openers, closers) of a language, both with the empty one first."""
+    """Return every (openers, closers) of a language, both with the empty one first."""
     tables = [table[tone, language] for table in (WRAPS, GREETING_WRAPS) for tone in TONES]
     openers = dict.fromkeys(["", *(opener for table in tables for opener, _ in table)])
     closers = dict.fromkeys(["", *(closer for table in tables for _, closer in table)])

@@ -6,34 +6,40 @@ from typing import Any
 import torch
 from torch import nn
 
-from lessons.worlds import seeded
-from lessons.worlds.language.play import ask, ids_of
-from lessons.worlds.language.reward import Judge
+from lessons.worlds.language.play import ask, ids_of, parts_of, policy_of
+from lessons.worlds.language.reward import JudgeReward
 from lessons.worlds.measure import better_and_worse, swapped
-from rl_core.adapters.language import Preference, TokenNetwork, pairs_from_chat, read_preferences, write_preferences
+from lessons.worlds.seeds import seeded, spawn
+from rl_core.adapters.language import Preference, pairs_from_chat, read_preferences, write_preferences
 from rl_core.errors import InvalidArgument, check_at_least
 from rl_core.rollout import rollout
 from rl_core.types import Pairs
 
-QUESTIONS = 128  # of a rollout, twice as many rows
-NOISE = 700_000  # added to the seed: which judgments are wrong must not hang together with what was sampled
 
-
-def preferred(network: nn.Module, judge: Judge, *, seed: int, noise: float = 0.0, device: str = "cpu") -> Pairs:
+def preferred(
+    network: nn.Module,
+    reward: JudgeReward,
+    *,
+    seed: int,
+    noise: float = 0.0,
+    steps: int | None = None,
+    device: str = "cpu",
+) -> Pairs:
     """Return a pair for each of the judge's questions that got two answers of different worth.
 
     The answers stay the tokens that were sampled: written out and read again, they might become others, which the
     policy would never have chosen. `noise` is the share of pairs that are judged the wrong way round.
     """
-    check_at_least("questions", len(judge.prompts), 1)
-    policy, generator = TokenNetwork(network.model), torch.Generator(device).manual_seed(seed)
+    check_at_least("questions", len(reward.prompts), 1)
+    policy, generator = policy_of(network), torch.Generator(device).manual_seed(spawn(seed, "actions"))
     parts = []
-    for first in range(0, len(judge.prompts), QUESTIONS):
-        prompts = judge.prompts[first : first + QUESTIONS]
-        env = ask(judge, 2 * len(prompts), seed=seed + first, prompts=prompts, group_size=2, device=device)
+    for prompts in parts_of(reward.prompts, reward.examiner.rows // 2):
+        rows, order = 2 * len(prompts), spawn(seed, "order")
+        env = ask(reward, rows, seed=order, prompts=prompts, steps=steps, group_size=2, device=device)
         played = rollout(env, policy, generator)
         parts.append(better_and_worse(played.episodes(), played.rewards.sum(dim=1)))
-    return swapped(Pairs.joined(parts), noise, seeded(seed + NOISE)).trim()
+    # Which judgments are wrong must be independent of what was sampled.
+    return swapped(Pairs.joined(parts), noise, seeded(seed, "noise")).trim()
 
 
 def read_pairs(path: Path, words: Any, context: int) -> Pairs:
@@ -53,22 +59,25 @@ def read_pairs(path: Path, words: Any, context: int) -> Pairs:
     return pairs
 
 
-def write_pairs(pairs: Pairs, judge: Judge, path: Path) -> None:
-    """Nothing; the file holds the pairs in words, as `read_pairs` reads them.
+def write_pairs(pairs: Pairs, reward: JudgeReward, path: Path) -> None:
+    """Write the pairs in words, as `read_pairs` reads them.
 
-    Pairs with an empty or an unfinished answer are left out: in words an answer has an end, and would come back with
-    one.
+    Leave out pairs with an empty or an unfinished answer: in words an answer has an end, and would come back with one.
     """
-    told = zip(judge.answers(*ids_of(pairs.chosen)), judge.answers(*ids_of(pairs.rejected)), strict=True)
-    found = [
-        Preference(_said("user", chosen.question.text), _said("assistant", chosen.text), _said("assistant", other.text))
-        for chosen, other in told
-        if all(one.verdict.ended and one.text for one in (chosen, other))
+    answers = (reward.answers(*ids_of(episodes)) for episodes in (pairs.chosen, pairs.rejected))
+    preferences = [
+        Preference(
+            message("user", chosen.question.text),
+            message("assistant", chosen.text),
+            message("assistant", rejected.text),
+        )
+        for chosen, rejected in zip(*answers, strict=True)
+        if all(answer.verdict.ended and answer.text for answer in (chosen, rejected))
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_preferences(path, found)
+    write_preferences(path, preferences)
 
 
-def _said(role: str, content: str) -> list[dict[str, str]]:
-    """Return a text as messages."""
+def message(role: str, content: str) -> list[dict[str, str]]:
+    """Return a text as a chat of one message."""
     return [{"role": role, "content": content}]

@@ -1,90 +1,73 @@
-"""Questions in, verdicts out: the judge between a policy's tokens and the truth's words."""
+"""The judge as a reward function: between the tokens of a language model and the words that are graded."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil
-from random import Random
 from typing import Any
 
-from lessons.worlds.language.demonstrations import Question, draw_question, questions
-from lessons.worlds.language.facts import LANGUAGES, TOPICS
-from lessons.worlds.language.judge import Verdict, judge
+from lessons.worlds.language.demonstrations import Chat
 from rl_core.adapters.language import prompts_from_chat
 
 
-def training_questions(count: int, seed: int, topics: Sequence[str] = TOPICS) -> list[Question]:
-    """Return questions from the training split, topics as often as in the demonstrations."""
-    rng = Random(seed)
-    return [draw_question(rng, rng.choice(LANGUAGES), topics) for _ in range(count)]
+@dataclass(frozen=True)
+class Examiner:
+    """How a model is asked and its answers are graded: all in which one assistant's world differs from another's."""
 
-
-def held_out_questions(per_cell: int, seed: int, topics: Sequence[str] = TOPICS) -> list[Question]:
-    """Return questions that were never seen, equally many of each topic in each language.
-
-    A cell with fewer of them is asked several times over, before any of its questions is asked once more than another.
-    """
-    cells: dict[tuple[str, str], list[Question]] = {(topic, lang): [] for topic in topics for lang in LANGUAGES}
-    for question in questions(held_out=True):
-        if question.fact.topic in topics:
-            cells[question.fact.topic, question.fact.language].append(question)
-    rng = Random(seed)
-    found: list[Question] = []
-    for cell in cells.values():
-        rounds, rest = divmod(per_cell, len(cell))
-        found += cell * rounds + rng.sample(cell, rest)
-    return found
-
-
-def some_questions(count: int, seed: int, topics: Sequence[str] = TOPICS, *, held_out: bool = False) -> list[Question]:
-    """Return so many questions of one split, in no order."""
-    if not held_out:
-        return training_questions(count, seed, topics)
-    found = held_out_questions(ceil(count / (len(topics) * len(LANGUAGES))), seed, topics)
-    return Random(seed).sample(found, count)
+    tokenizer: Any
+    ends: frozenset[int]
+    """The tokens that end an answer."""
+    context: int | None
+    """Tokens that the model can read, where that is known."""
+    as_chat: Callable[[Any], Chat]
+    """The messages that ask a question."""
+    grade: Callable[[Any, str, bool], Any]
+    """The verdict on (question, answer, whether it ended); it has a score."""
+    max_new_tokens: int
+    """Of an answer that is only looked at."""
+    rows: int
+    """Of a rollout that is only looked at."""
+    micro_rows: int
+    """Whose logits are in memory at once."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer to one question, with what the judge says of it."""
+    """One answer to one question, with the judge's verdict."""
 
-    question: Question
+    question: Any
     text: str
-    verdict: Verdict
+    verdict: Any
 
 
-class Judge:
-    """The judge as a reward function over tokens, who remembers which question a prompt asks."""
+class JudgeReward:
+    """A reward function that remembers which question a prompt asks."""
 
-    def __init__(
-        self, tokenizer: Any, asked: Sequence[Question], verdict: Callable[[str, str, bool], Verdict] = judge
-    ) -> None:
-        """Tokenize the questions once; `verdict` says of (question, answer, ended) what it is worth."""
-        self.tokenizer, self.verdict = tokenizer, verdict
-        distinct = list(dict.fromkeys(asked))
-        chats = [[{"role": "user", "content": question.text}] for question in distinct]
-        ids = dict(zip(distinct, prompts_from_chat(tokenizer, chats), strict=True))
-        self.prompts = [ids[question] for question in asked]
-        self._question_of = {tuple(prompt): question for question, prompt in ids.items()}
+    def __init__(self, examiner: Examiner, questions: Sequence[Any]) -> None:
+        """Tokenize the questions once each, as often as they are asked."""
+        self.examiner, self.questions = examiner, list(questions)
+        distinct = list(dict.fromkeys(questions))
+        ids = prompts_from_chat(examiner.tokenizer, [examiner.as_chat(question) for question in distinct])
+        prompt_of = dict(zip(distinct, ids, strict=True))
+        self.prompts = [prompt_of[question] for question in questions]
+        self._question_of = {tuple(prompt): question for question, prompt in prompt_of.items()}
 
     def answers(self, prompts: list[list[int]], answers: list[list[int]]) -> list[Answer]:
-        """Return each answer in words, with its verdict."""
-        end = self.tokenizer.eos_token_id
-        found = []
+        """Return each answer in words, control tokens that are not its end included, with its verdict."""
+        graded = []
         for prompt, ids in zip(prompts, answers, strict=True):
-            question, ended = self._question_of[tuple(prompt)], ids[-1] == end
-            text = self.tokenizer.decode(ids[:-1] if ended else ids)
-            found.append(Answer(question, text, self.verdict(question.text, text, ended)))
-        return found
+            question, ended = self._question_of[tuple(prompt)], ids[-1] in self.examiner.ends
+            text = self.examiner.tokenizer.decode(ids[:-1] if ended else ids)
+            graded.append(Answer(question, text, self.examiner.grade(question, text, ended)))
+        return graded
 
     def __call__(self, prompts: list[list[int]], answers: list[list[int]]) -> list[float]:
         """Return the judge's scores."""
         return [answer.verdict.score for answer in self.answers(prompts, answers)]
 
 
-def summary(found: Sequence[Answer]) -> dict[str, float]:
+def summary(answers: Sequence[Answer]) -> dict[str, float]:
     """Return the shares of a set of answers; `right` is among those that are not listed refusals."""
-    verdicts = [answer.verdict for answer in found]
+    verdicts = [answer.verdict for answer in answers]
     tones = Counter(verdict.tone for verdict in verdicts)
     tried = [verdict for verdict in verdicts if not verdict.refused]
     return {
@@ -98,11 +81,11 @@ def summary(found: Sequence[Answer]) -> dict[str, float]:
     }
 
 
-def by_cell(found: Sequence[Answer]) -> dict[str, float]:
+def right_by_topic(answers: Sequence[Answer]) -> dict[str, float]:
     """Return the share of right answers in each topic and language, under keys such as `right/capitals/en`."""
-    cells: dict[str, list[bool]] = {}
-    for answer in found:
+    right: dict[str, list[bool]] = {}
+    for answer in answers:
         fact = answer.question.fact
         if not answer.verdict.refused:
-            cells.setdefault(f"right/{fact.topic}/{fact.language}", []).append(answer.verdict.right)
-    return {name: sum(cell) / len(cell) for name, cell in cells.items()}
+            right.setdefault(f"right/{fact.topic}/{fact.language}", []).append(answer.verdict.right)
+    return {name: sum(shares) / len(shares) for name, shares in right.items()}

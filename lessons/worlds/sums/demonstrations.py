@@ -3,10 +3,11 @@
 from math import sqrt
 from random import Random
 
-from lessons.worlds.language.demonstrations import Chat, check_count, draw_question
+from lessons.worlds.language.demonstrations import Chat
 from lessons.worlds.language.facts import LANGUAGES
 from lessons.worlds.language.phrases import statements
-from rl_core.errors import check_between
+from lessons.worlds.language.questions import draw_question
+from rl_core.errors import check_at_least, check_between
 
 TOPIC = "two_step_sums"
 STEPS = 2
@@ -30,12 +31,12 @@ def faulty_chats(count: int, seed: int, faulty: float = FAULTY) -> list[Chat]:
 
     A wrong step is carried through: what comes after it goes on from its result.
     """
-    check_count(count)
+    check_at_least("count", count, 0)
     check_between("faulty", faulty, 0, 1)
     rng = Random(seed)
-    found = []
+    chats: list[Chat] = []
     for _ in range(count):
         question = draw_question(rng, rng.choice(LANGUAGES), (TOPIC,))
         answer = rng.choice(statements(question.fact, slips(rng, faulty)))
-        found.append([{"role": "user", "content": question.text}, {"role": "assistant", "content": answer}])
-    return found
+        chats.append([{"role": "user", "content": question.text}, {"role": "assistant", "content": answer}])
+    return chats

@@ -2,7 +2,8 @@
 
 import re
 
-from lessons.worlds.language.judge import Verdict, find_question
+from lessons.worlds.language.judge import Verdict
+from lessons.worlds.language.questions import Question
 
 EQUATION = r"[0-9]+\+[0-9]+=([0-9]+)"
 FORMS = {
@@ -13,12 +14,12 @@ FORMS = {
 
 def result_of(answer: str, language: str) -> str | None:
     """Return the number after the last equals sign of two worked steps, or None for any other text."""
-    found = FORMS[language].fullmatch(answer)
-    return found[2] if found else None
+    match = FORMS[language].fullmatch(answer)
+    return match[2] if match else None
 
 
-def judge_sum(question: str, answer: str, ended: bool) -> Verdict:
-    """Return the verdict on an answer to a sum, which is found again from its text: worth 1 if right, else 0.
+def grade(question: Question, answer: str, ended: bool) -> Verdict:
+    """Return the verdict on an answer to a sum: worth 1 if right, else 0.
 
     Right is an answer that ended, that is two worked steps and nothing else, and whose result, the number after the
     last equals sign, is the sum, digit by digit. What a policy will try, and why it does not pay:
@@ -32,8 +33,7 @@ def judge_sum(question: str, answer: str, ended: bool) -> Verdict:
 
     What it does pay for, and knowingly: the right result by wrong steps (1+1=5, 5+5=9 for 2+3+4). The steps are the
     policy's own affair, as in a reward that only sees the final answer; how often they are right is measured, not paid.
-    Raises ValueError for an unknown question.
     """
-    fact = find_question(question).fact
+    fact = question.fact
     right = ended and result_of(answer, fact.language) == fact.answer
     return Verdict(right, False, "plain", ended, float(right))

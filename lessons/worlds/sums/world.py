@@ -8,10 +8,10 @@ from lessons.worlds import Results, Target
 from lessons.worlds.language.models import tokenizer
 from lessons.worlds.language.phrases import statements
 from lessons.worlds.language.reward import Answer
-from lessons.worlds.language.world import Language, VerdictOf, least_kl
+from lessons.worlds.language.world import GradeOf, Language, least_kl
 from lessons.worlds.measure import mean
 from lessons.worlds.sums.demonstrations import TOPIC, faulty_chats
-from lessons.worlds.sums.judge import judge_sum
+from lessons.worlds.sums.judge import grade
 from rl_core.adapters.language import episodes_from_chat
 from rl_core.types import Episodes
 
@@ -28,7 +28,7 @@ class Sums(Language):
     shares: tuple[str, ...] = ("right", "wrong", "steps", "eos")
     targets: tuple[Target, ...] = (Target("right", 0.90),)
     topics: tuple[str, ...] = (TOPIC,)
-    verdict: VerdictOf = judge_sum
+    grade: GradeOf = grade
     sft: Path = SFT
     samples: int = 8
 
@@ -36,21 +36,21 @@ class Sums(Language):
         """Return worked sums of which 60 % are wrong."""
         return episodes_from_chat(tokenizer(), faulty_chats(count, seed))
 
-    def summary(self, found: Sequence[Answer]) -> Results:
+    def summary(self, answers: Sequence[Answer]) -> Results:
         """Return the shares of a set of answers, of which each 8 in a row are to one question.
 
         `right` is pass@1; `pass_at_8` is the share of questions of whose 8 answers one at least is right;
         `steps` is the share of answers whose every step is right too, which no reward asks for.
         """
-        right = [answer.verdict.right for answer in found]
+        right = [answer.verdict.right for answer in answers]
         questions = [any(right[first : first + self.samples]) for first in range(0, len(right), self.samples)]
         return {
             "right": mean(right),
             "wrong": 1 - mean(right),
             "pass_at_8": mean(questions),
-            "steps": mean([answer.text in statements(answer.question.fact) for answer in found]),
-            "eos": mean([answer.verdict.ended for answer in found]),
-            "score": mean([answer.verdict.score for answer in found]),
+            "steps": mean([answer.text in statements(answer.question.fact) for answer in answers]),
+            "eos": mean([answer.verdict.ended for answer in answers]),
+            "score": mean([answer.verdict.score for answer in answers]),
         }
 
     def bounds(self, before: Results, after: Results) -> Results:
