@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, GgufConfig
 from transformers.utils import logging
 
 from lessons.worlds.real.prompts import chat
-from rl_core.adapters.language import episodes_from_chat
+from rl_core.adapters.language import episodes_from_chat, prompts_from_chat
 from rl_core.errors import InvalidArgument, check_choice
 
 SMOLLM2 = "smollm2"
@@ -133,13 +132,16 @@ def _check_template(model: str, tokenizer: Any) -> None:
 
 
 def _takes_system(tokenizer: Any) -> bool:
-    """Return whether the template takes a system message; some refuse it, some leave it out."""
-    asked = chat("Hi.")
+    """Return whether the template takes a system message, in each kind of chat there is here.
+
+    Some refuse it, some leave it out, some write it somewhere else as soon as there are several turns.
+    """
     try:
-        text = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
-    except TemplateError:
+        prompts_from_chat(tokenizer, [chat("Hi."), chat("Hi.", wish=True)])
+        episodes_from_chat(tokenizer, [chat("Hi.", "Hi.")])
+    except InvalidArgument:
         return False
-    return asked[0]["content"] in text
+    return True
 
 
 def _ends(weights: Any, tokenizer: Any, shown: list[dict[str, str]]) -> frozenset[int]:
