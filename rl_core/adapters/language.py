@@ -10,12 +10,8 @@ from torch import Tensor, nn
 
 from rl_core.adapters.language_chat import episodes_from_chat, episodes_from_texts, prompts_from_chat
 from rl_core.adapters.language_env import TokenEnv, left_padded
-from rl_core.adapters.language_pairs import (
-    Preference,
-    pairs_from_chat,
-    read_preferences,
-    write_preferences,
-)
+from rl_core.adapters.language_lines import read_preferences, write_preferences
+from rl_core.adapters.language_pairs import Preference, pairs_from_chat
 from rl_core.adapters.language_scorer import TokenScorer, without_dropout
 from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_choice, check_positive
 from rl_core.types import Output, Prompt

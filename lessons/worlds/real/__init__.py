@@ -1,7 +1,7 @@
 """The language world with a real chat model: any that transformers opens, asked everyday questions in English."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from lessons.worlds.real.opening import DTYPES, SMOLLM2, Opened, fresh, open_cha
 from lessons.worlds.real.play import Judge, ask, interview, preferred, some_questions, summary
 from lessons.worlds.real.prompts import questions
 from rl_core.adapters.language import (
-    Preference,
     TokenNetwork,
     TokenScorer,
     pairs_from_chat,
@@ -122,12 +121,12 @@ class Real:
 
     def read_preferences(self, path: Path) -> Pairs:
         """Return the pairs of answers in a JSONL file; a bare question comes with the example and the wish."""
-        opened, found = self.opened(), []
-        for one in read_preferences(path):
-            is_bare = [message["role"] for message in one.prompt] == ["user"]
-            prompt = opened.chat(one.prompt[0]["content"], wish=True) if is_bare else one.prompt
-            found.append(Preference(prompt, one.chosen, one.rejected))
-        return pairs_from_chat(opened.tokenizer, found)
+        opened, preferences = self.opened(), []
+        for preference in read_preferences(path):
+            is_bare = [message["role"] for message in preference.prompt] == ["user"]
+            prompt = opened.chat(preference.prompt[0]["content"], wish=True) if is_bare else preference.prompt
+            preferences.append(replace(preference, prompt=prompt))
+        return pairs_from_chat(opened.tokenizer, preferences, context=opened.context)
 
     def write_preferences(self, pairs: Pairs, path: Path) -> None:
         """Write pairs of answers to this world's questions in words, but those with an answer that never ended."""
