@@ -25,6 +25,7 @@ from rl_core.errors import InvalidArgument
 from rl_core.evaluate import evaluate
 from rl_core.rollout import rollout
 from tests.small_runs import small
+from tests.tiny_tokenizers import THINKS
 from tests.worlds import seeded
 
 EGG = "How do I boil an egg?"
@@ -260,15 +261,12 @@ def test_a_template_that_takes_no_system_message_is_asked_without(folder, tmp_pa
 
 def test_a_model_that_thinks_is_asked_as_it_was_shown(folder, tmp_path):
     words = transformers.AutoTokenizer.from_pretrained(folder)
-    thinks = "{% if enable_thinking is defined and not enable_thinking %}(no thought){% else %}(think!){% endif %}"
-    words.chat_template = words.chat_template.replace(
-        "{%- if add_generation_prompt -%}", "{%- if add_generation_prompt -%}" + thinks
-    )
+    words.chat_template = THINKS
     words.save_pretrained(tmp_path)
     tiny_model().save_pretrained(tmp_path)
     opened = open_chat_model(str(tmp_path))
     asked = opened.tokenizer.apply_chat_template(opened.chat("Hi?"), tokenize=False, add_generation_prompt=True)
-    assert "(no thought)" in asked and "(think!)" not in asked
+    assert asked.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
 
 
 # The world

@@ -115,7 +115,8 @@ class ChatTemplate:
         raise InvalidArgument(f"tokenizer cannot read {text[:40]!r} apart from what stands before it; use another.")
 
     def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        # verbose: who is too long is told by the environment and by those who read files, with its row.
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def _check(self, message: Any, name: str, strict: bool) -> None:
         """Raise InvalidType unless it is a message, InvalidArgument for a role that the template does not know."""
