@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rl_core.errors import InvalidArgument
 from rl_core.interfaces import Network
 from rl_core.masked import keep
 from rl_core.types import Episodes, Evaluation
@@ -22,6 +23,12 @@ def sample(logits: Tensor, generator: torch.Generator, *, greedy: bool = False) 
     different distributions. The generator lives on the logits' device.
     """
     logprobs = log_softmax(logits)
+    is_number = logprobs.amax(dim=-1).isfinite()  # [B]; one NaN or infinity makes NaN of its row
+    if not is_number.all():
+        raise InvalidArgument(
+            f"logits in row {int((~is_number).nonzero()[0])} are not finite; look for NaN in the network's weights, or "
+            "lower the learning rate."
+        )
     if greedy:
         actions = logprobs.argmax(dim=-1)
     else:

@@ -200,6 +200,7 @@ def test_a_hub_that_cannot_be_reached_is_an_error_with_a_remedy(monkeypatch):
         raise OSError("no connection to the hub")
 
     monkeypatch.setattr(opening.AutoTokenizer, "from_pretrained", unreachable)
+    monkeypatch.setattr(opening, "ask_the_hub", lambda model: None)
     with pytest.raises(InvalidArgument, match=r"nobody/nothing.*no connection.*smollm2"):
         open_chat_model("nobody/nothing")
 

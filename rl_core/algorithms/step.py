@@ -66,6 +66,8 @@ def optimizer_step(
             raise InvalidArgument(
                 f"loss={loss.item()}; lower the learning rate, or look for NaN in rewards and values."
             )
+        if not loss.requires_grad:
+            raise InvalidArgument("network has no weight that learns; call requires_grad_(True) on those that shall.")
         share = weight / total
         (share * loss).backward()
         for name, value in found.items():
