@@ -43,7 +43,7 @@ def tiny_model(seed=0, **options):
         max_position_embeddings=256, tie_word_embeddings=True, bos_token_id=None,
         pad_token_id=tokenizer().eos_token_id, **options,
     )  # fmt: skip
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return transformers.LlamaForCausalLM(config)
 

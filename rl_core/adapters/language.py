@@ -82,7 +82,7 @@ class TokenNetwork(Still):
         self._accepts = set(inspect.signature(model.forward).parameters)
         if not {"attention_mask", "past_key_values"} <= self._accepts:
             raise InvalidType(f"model={type(model).__name__} takes no attention mask or cache; use an attention model.")
-        self._options = plain_outputs(model, self._accepts)
+        self._options = plain_outputs(self._accepts)
         self.train(self.training)
         check_playable(model, self)
 

@@ -93,14 +93,12 @@ def positions_of(counts: Tensor, padding: int | None) -> Tensor:
     return (so_far - 1).clamp(min=0) if padding is None else so_far * counts + padding
 
 
-def plain_outputs(model: Any, accepts: set[str]) -> dict[str, Any]:
-    """Return the options that switch off what a configuration may ask for beside the logits."""
-    options: dict[str, Any] = {}
-    if "output_router_logits" in accepts:  # for a loss that balances experts, over a mask as long as the row
-        options["output_router_logits"] = False
-    if not model.config.return_dict:
-        options["return_dict"] = True
-    return options
+def plain_outputs(accepts: set[str]) -> dict[str, Any]:
+    """Return the options that switch off what a configuration may ask for beside the logits.
+
+    A loss that balances experts is one; it wants a mask as long as the row, and there is none that long with a cache.
+    """
+    return {"output_router_logits": False} if "output_router_logits" in accepts else {}
 
 
 _PLAYABLE: WeakSet[Any] = WeakSet()
@@ -120,7 +118,7 @@ def check_playable(model: Any, network: Any) -> None:
         return
     tokens = torch.tensor([ids], device=model.device)
     try:
-        own = model(input_ids=tokens, use_cache=False, return_dict=True).logits[0].float() / network.temperature
+        own = model(input_ids=tokens, use_cache=False).logits[0].float() / network.temperature
         at_once, in_steps = network.probe(tokens)
     except Exception as error:  # transformers refuses in many ways what it has no cache, no mask or no name for
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]

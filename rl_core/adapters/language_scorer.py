@@ -42,7 +42,7 @@ class TokenScorer(Still):
         self.vocabulary: int = model.get_input_embeddings().weight.shape[0]
         self.context, self._padding = context_of(model), padding_position(model)
         self._accepts = set(inspect.signature(model.base_model.forward).parameters)
-        self._options = plain_outputs(model, self._accepts)
+        self._options = plain_outputs(self._accepts)
         self.train(self.training)
 
     @classmethod

@@ -215,11 +215,13 @@ class Real:
         return path
 
     def save(self, network: nn.Module, folder: Path) -> None:
-        """Write the policy as transformers does, adapters merged, so that `AutoModelForCausalLM` opens it."""
+        """Write the policy, adapters merged, for `AutoModelForCausalLM`; the adapter alone beside it, for peft."""
         model: Any = network.merged() if isinstance(network, LoRANetwork) else network.model
         model.generation_config.update(do_sample=True, temperature=self.temperature)
         model.save_pretrained(folder)
         self.opened().tokenizer.save_pretrained(folder)
+        if isinstance(network, LoRANetwork):
+            network.save_adapter(folder / "adapter", self.model)
 
     def analogy(self, played: Rollout, network: nn.Module) -> dict[str, str]:
         """Return what the nouns of reinforcement learning are here, told from live objects."""

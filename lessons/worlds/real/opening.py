@@ -108,7 +108,7 @@ def found(model: str) -> tuple[str, dict[str, Any]]:
 
 def fresh(model: Any, seed: int) -> Any:
     """Return a model like this one, on its device, with weights drawn from the seed."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # transformers draws its weights from the global generator
         return type(model)(model.config).to(device=model.device, dtype=model.dtype)
 
