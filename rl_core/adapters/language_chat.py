@@ -144,7 +144,7 @@ def _start(template: ChatTemplate, chat: Conversation, number: int, written: Wri
         raise InvalidArgument(f"{name} has an empty answer: {chat!r}; give it words.")
     if not number:
         return _start_of_content(chat, written, name), False
-    asked = template.write(chat[:number], f"{name} before its answer", ask=True).text
+    asked = template.asked(chat[:number], f"{name} before its answer")
     if written.text.startswith(asked):
         return len(asked), False
     closed = re.search(r"<([^<>/|]+)>\s*</\1>\s*\Z", asked)  # an empty thought

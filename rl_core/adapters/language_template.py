@@ -79,6 +79,13 @@ class ChatTemplate:
         shown, cuts, places = restored(text, hidden, used, name)
         return Written(shown, tuple(cuts), tuple(None if mark is None else places[mark] for mark in marks))
 
+    def asked(self, chat: Conversation, name: str) -> str:
+        """Return the text up to where the assistant begins to speak, of messages that have been written before."""
+        free = free_characters([self.source, *(text for message in chat for text in texts_in(message))])
+        hidden: dict[str, str] = {}
+        held = [self.control.hidden(message, hidden, free) for message in chat]
+        return restored(self._render(held, name, ask=True), hidden, [], name)[0]
+
     def encode(self, written: Written, places: Iterable[int] = ()) -> tuple[list[int], list[int]]:
         """Return the text's ids, beside how many of them stand before each place.
 
@@ -147,7 +154,7 @@ class ChatTemplate:
                 f"chat_template: refuses {name}, with the roles {_roles(chat)} ({type(error).__name__}: {error}); "
                 "change the roles or their order, or use another template."
             ) from error
-        if any("\ud800" <= sign <= "\udfff" for sign in text):
+        if re.search("[\ud800-\udfff]", text):
             raise InvalidArgument(f"{name} has half a character (a lone surrogate); write it whole.")
         return text
 
