@@ -20,12 +20,13 @@ from tqdm import tqdm
 
 from lessons import ppo
 from lessons.harness.critic import held_out_explained_variance
-from lessons.harness.machine import EVALUATION_SEED, exit_with, machine_info, writable_folder
+from lessons.harness.machine import exit_with, machine_info, writable_folder
 from lessons.harness.recipe import Recipe
 from lessons.harness.report.numbers import markdown_table, number
 from lessons.harness.run import Run
 from lessons.harness.settings import PPOSettings
 from lessons.worlds import NAMES, load
+from lessons.worlds.seeds import spawn
 from rl_core.algorithms.ppo import played_batch
 from rl_core.errors import RLCoreError, check_choice, check_count
 from rl_core.evaluate import evaluate_actions
@@ -104,21 +105,21 @@ def measure(task: Task, *, quick: bool) -> Result:
     episodes = 64 if quick else 1024
 
     def known() -> float:
-        return held_out_explained_variance(run, seed=3 * EVALUATION_SEED + task.seed, episodes=episodes)
+        return held_out_explained_variance(run, seed=spawn(task.seed, "critic"), episodes=episodes)
 
     records, explained = recipe.train(run), {}  # half way means nothing where every drive stands: all returns are equal
     for _ in range(config.warmup):
         next(records)
-    explained["start"], agreed = known(), agreement(gradients(run, seed=4 * EVALUATION_SEED + task.seed))
+    explained["start"], agreed = known(), agreement(gradients(run, seed=spawn(task.seed, "gradients")))
     for _ in records:
-        run.quick_evaluate(seed=2 * EVALUATION_SEED + task.seed)
+        run.quick_evaluate(seed=spawn(task.seed, "quick evaluate"))
         if run.iteration == config.warmup + (config.iterations - config.warmup) // 2:
             explained["half way"] = known()
     explained["end"] = known()
     return asdict(task) | {
         "explained_variance": explained,
         "agreement": agreed,
-        "after": run.evaluate(seed=EVALUATION_SEED + task.seed, quick=quick),
+        "after": run.evaluate(seed=spawn(task.seed, "evaluate"), quick=quick),
         "steps": run.steps,
         "seconds": run.seconds,
         "steps_to_solved": None if run.solved_at is None else run.solved_at[0],

@@ -174,7 +174,9 @@ def test_whom_to_talk_with_is_found_by_name_or_by_vocabulary(tmp_path):
     assert not chat.is_real("sft") and not chat.is_real("nobody") and not chat.is_real(str(tmp_path / "small"))
     assert chat.is_real("smollm2") and chat.is_real("Qwen/Qwen2-0.5B-Instruct")
     assert chat.partner("sft").answer("What is 1+1?", seeded(0), greedy=True)
-    with pytest.raises(CheckpointError, match="start='nobody' holds no model"):
+    with pytest.raises(
+        InvalidArgument, match="model='nobody' is nobody's name, and no folder with a model; Pass base, sft, smollm2"
+    ):
         chat.partner("nobody")
 
 

@@ -188,4 +188,5 @@ def test_a_file_of_preferences_is_one_that_trl_reads(tmp_path):
     assert data.column_names == ["prompt", "chosen", "rejected"] and is_conversational(data[0])
     whole = {"chosen": [asked, good], "rejected": [asked, bad]}  # a prompt left out is found alike
     path.write_text(json.dumps(whole), encoding="utf-8")
-    assert [vars(one) for one in read_preferences(path)] == [extract_prompt(whole)] == [data[0]]
+    (preference,) = read_preferences(path)
+    assert {key: getattr(preference, key) for key in data.column_names} == extract_prompt(whole) == data[0]

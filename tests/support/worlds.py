@@ -41,7 +41,7 @@ def language_model(kind, seed=0, *, vocab_size=VOCABULARY, **options):
             **shape, ffn_dim=32, word_embed_proj_dim=16, dropout=0.1, attention_dropout=0.1, pad_token_id=0, **options
         ),
     }
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return transformers.AutoModelForCausalLM.from_config(configs[kind]()).train()
 

@@ -30,6 +30,7 @@ from rl_core.errors import InvalidArgument
 from rl_core.evaluate import evaluate_actions
 from rl_core.rollout import rollout
 from tests.support.small_runs import small
+from tests.support.tiny_tokenizers import THINKS
 from tests.support.worlds import seeded
 
 EGG = Question("How do I boil an egg?")
@@ -47,7 +48,7 @@ def tiny_model(seed=0, **options):
         max_position_embeddings=256, tie_word_embeddings=True, bos_token_id=None,
         pad_token_id=tokenizer().eos_token_id, **options,
     )  # fmt: skip
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return transformers.LlamaForCausalLM(config)
 
@@ -204,6 +205,7 @@ def test_a_hub_that_cannot_be_reached_is_an_error_with_a_remedy(monkeypatch):
         raise OSError("no connection to the hub")
 
     monkeypatch.setattr(opening.AutoTokenizer, "from_pretrained", unreachable)
+    monkeypatch.setattr(opening, "ask_the_hub", lambda model: None)
     with pytest.raises(InvalidArgument, match=r"nobody/nothing.*no connection.*smollm2"):
         open_chat_model("nobody/nothing")
 
@@ -265,15 +267,12 @@ def test_a_template_that_takes_no_system_message_is_asked_without(folder, tmp_pa
 
 def test_a_model_that_thinks_is_asked_as_it_was_shown(folder, tmp_path):
     words = transformers.AutoTokenizer.from_pretrained(folder)
-    thinks = "{% if enable_thinking is defined and not enable_thinking %}(no thought){% else %}(think!){% endif %}"
-    words.chat_template = words.chat_template.replace(
-        "{%- if add_generation_prompt -%}", "{%- if add_generation_prompt -%}" + thinks
-    )
+    words.chat_template = THINKS
     words.save_pretrained(tmp_path)
     tiny_model().save_pretrained(tmp_path)
     opened = open_chat_model(str(tmp_path))
     asked = opened.tokenizer.apply_chat_template(opened.chat("Hi?"), tokenize=False, add_generation_prompt=True)
-    assert "(no thought)" in asked and "(think!)" not in asked
+    assert asked.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
 
 
 # The world

@@ -221,7 +221,7 @@ def test_a_learners_answer_that_no_model_of_ours_can_read_is_named(tmp_path):
     path = tmp_path / "long.jsonl"
     line = {"prompt": "Tell me more.", "chosen": "It is Paris. " * 60, "rejected": "No."}
     path.write_text(json.dumps(line), encoding="utf-8")
-    with pytest.raises(InvalidArgument, match=r"long\.jsonl.*Tell me more.*context=128"):
+    with pytest.raises(InvalidArgument, match=r"long\.jsonl, line 1: the prompt has 12 tokens.*context=128"):
         WORLD.read_preferences(path)
     with pytest.raises(InvalidArgument, match=r"nowhere\.jsonl"):
         WORLD.read_preferences(tmp_path / "nowhere.jsonl")

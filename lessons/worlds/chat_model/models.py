@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, GgufConfig
 from transformers.utils import logging
 
+from lessons.worlds.chat_model.hub import SMOLLM2, ask_the_hub, cannot_be_had
 from lessons.worlds.chat_model.questions import chat
-from rl_core.adapters.language import episodes_from_chat
+from rl_core.adapters.language import episodes_from_chat, prompts_from_chat
+from rl_core.adapters.language.model import context_of, ends_of, is_token, text_config
 from rl_core.errors import InvalidArgument, check_choice
 
-SMOLLM2 = "smollm2"
 DTYPES = ("float32", "bfloat16")
 REQUIREMENTS = "pip install -r requirements-real.txt"
 
@@ -42,7 +42,7 @@ class Opened:
     @property
     def context(self) -> int | None:
         """Return how many tokens the model can read, where it says so."""
-        return getattr(self.model.config, "max_position_embeddings", None)
+        return context_of(self.model)
 
 
 @lru_cache(maxsize=2)
@@ -50,12 +50,14 @@ def open_chat_model(model: str, dtype: str = "float32") -> Opened:
     """Return the chat model of that name, opened once; InvalidArgument that says what to install or to pass."""
     check_choice("dtype", dtype, DTYPES)
     source, options = found(model)
-    with quietly():
-        tokenizer = _read(model, AutoTokenizer, source, options)
-        _check_template(model, tokenizer)
-        if "gguf_file" in options:  # else, where there are kernels for it, weights stay packed, and cannot learn
-            options = options | {"quantization_config": GgufConfig(dequantize=True)}
-        weights = _read(model, AutoModelForCausalLM, source, options | {"dtype": getattr(torch, dtype)})
+    if Path(source).is_dir():
+        tokenizer, weights = _load(model, source, options, dtype)
+    else:
+        try:  # what was downloaded once is not asked for again
+            tokenizer, weights = _load(model, source, {"local_files_only": True}, dtype)
+        except InvalidArgument:
+            ask_the_hub(model)
+            tokenizer, weights = _load(model, source, options, dtype)
     if len(tokenizer) > weights.get_input_embeddings().weight.shape[0]:
         raise InvalidArgument(
             f"model={model!r} has {len(tokenizer)} tokens and {weights.get_input_embeddings().weight.shape[0]} "
@@ -65,6 +67,17 @@ def open_chat_model(model: str, dtype: str = "float32") -> Opened:
     has_system = _takes_system(tokenizer)
     ends = _ends(weights, tokenizer, chat("Hi.", "Hi.")[0 if has_system else 1 :])
     return Opened(weights.requires_grad_(False), tokenizer, ends, has_system)
+
+
+def _load(model: str, source: str, options: dict[str, Any], dtype: str) -> tuple[Any, Any]:
+    """Return the tokenizer and the model that are there."""
+    with quietly():
+        tokenizer = _read(model, AutoTokenizer, source, options)
+        _check_template(model, tokenizer)
+        if "gguf_file" in options:  # else, where there are kernels for it, weights stay packed, and cannot learn
+            options = options | {"quantization_config": GgufConfig(dequantize=True)}
+        weights = _read(model, AutoModelForCausalLM, source, options | {"dtype": getattr(torch, dtype)})
+    return tokenizer, weights
 
 
 def found(model: str) -> tuple[str, dict[str, Any]]:
@@ -95,7 +108,7 @@ def found(model: str) -> tuple[str, dict[str, Any]]:
 
 def fresh(model: Any, seed: int) -> Any:
     """Return a model like this one, on its device, with weights drawn from the seed."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # transformers draws its weights from the global generator
         return type(model)(model.config).to(device=model.device, dtype=model.dtype)
 
@@ -111,11 +124,7 @@ def _read(model: str, kind: Any, source: str, options: dict[str, Any]) -> Any:
     try:
         return kind.from_pretrained(source, **options)
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InvalidArgument(
-            f"model={model!r} cannot be opened ({reason}); pass {SMOLLM2!r}, which needs no network, a local folder, "
-            "or the id of a chat model on a hub that this machine can reach."
-        ) from error
+        raise cannot_be_had(model, " ".join(str(error).split())[:200]) from error
 
 
 def _check_template(model: str, tokenizer: Any) -> None:
@@ -133,32 +142,47 @@ def _check_template(model: str, tokenizer: Any) -> None:
 
 
 def _takes_system(tokenizer: Any) -> bool:
-    """Return whether the template takes a system message; some refuse it, some leave it out."""
-    asked = chat("Hi.")
+    """Return whether the template takes a system message, in each kind of chat there is here.
+
+    Some refuse it, some leave it out, some write it somewhere else as soon as there are several turns.
+    """
     try:
-        text = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
-    except TemplateError:
+        prompts_from_chat(tokenizer, [chat("Hi."), chat("Hi.", wish=True)])
+        episodes_from_chat(tokenizer, [chat("Hi.", "Hi.")])
+    except InvalidArgument:
         return False
-    return asked[0]["content"] in text
+    return True
 
 
 def _ends(weights: Any, tokenizer: Any, shown: list[dict[str, str]]) -> frozenset[int]:
     """Return every token that ends an answer, by the model's word, its tokenizer's, or its template's."""
-    said = [weights.config.eos_token_id, getattr(weights.generation_config, "eos_token_id", None)]
-    said += [tokenizer.eos_token_id]
-    ends = {end for one in said if one is not None for end in (one if isinstance(one, list | tuple) else [one])}
+    ends = ends_of(weights)
+    if tokenizer.eos_token_id is not None:
+        ends.add(tokenizer.eos_token_id)
     episode = episodes_from_chat(tokenizer, [shown])
     return frozenset(ends | {int(episode.actions[0][episode.mask[0]][-1])})
 
 
 def _plain(weights: Any) -> None:
-    """Nothing; the model no longer says that it was quantised: its weights are numbers now, and are saved as such."""
+    """Make the model one that can be played and saved as it is.
+
+    It no longer says that it was quantised: its weights are numbers now. Tokens that are none, such as the pad -1 of
+    early conversions, are None: they can be loaded, but when all is learned they cannot be saved.
+    """
     for owner, name in ((weights.config, "quantization_config"), (weights, "hf_quantizer")):
         if hasattr(owner, name):
             delattr(owner, name)
     weights.config.use_cache = True
     if hasattr(weights, "is_quantized"):
         weights.is_quantized = False
+    vocabulary = text_config(weights).vocab_size
+    for owner in (weights.config, text_config(weights), weights.generation_config):
+        for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+            value = getattr(owner, name, None)
+            if isinstance(value, list):
+                setattr(owner, name, [token for token in value if is_token(token, vocabulary)] or None)
+            elif value is not None and not is_token(value, vocabulary):
+                setattr(owner, name, None)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from lessons.worlds.language.play import ask, interview
 from lessons.worlds.language.reward import Answer, Examiner, JudgeReward
 from lessons.worlds.measure import wilson
 from lessons.worlds.seeds import spawn
-from rl_core.adapters.language import Preference, TokenNetwork, TokenScorer, pairs_from_chat, read_preferences
+from rl_core.adapters.language import TokenNetwork, TokenScorer, pairs_from_chat, read_preferences
 from rl_core.adapters.language.lora import LoRANetwork, merged, peft_library, scorer_with_adapter
 from rl_core.errors import InvalidArgument, check_at_least, check_choice
 from rl_core.interfaces import Env, Scorer
@@ -124,12 +124,12 @@ class ChatModel(Assistant):
 
     def read_preferences(self, path: Path) -> Pairs:
         """Return the pairs of answers in a JSONL file; a bare question comes with the example and the wish."""
-        opened, found = self.opened(), []
-        for one in read_preferences(path):
-            is_bare = [message["role"] for message in one.prompt] == ["user"]
-            prompt = opened.chat(one.prompt[0]["content"], wish=True) if is_bare else one.prompt
-            found.append(Preference(prompt, one.chosen, one.rejected))
-        return pairs_from_chat(opened.tokenizer, found)
+        opened, preferences = self.opened(), []
+        for preference in read_preferences(path):
+            is_bare = [message["role"] for message in preference.prompt] == ["user"]
+            prompt = opened.chat(preference.prompt[0]["content"], wish=True) if is_bare else preference.prompt
+            preferences.append(replace(preference, prompt=prompt))
+        return pairs_from_chat(opened.tokenizer, preferences, context=opened.context)
 
     def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
         """Return a reward model that says 0, on the chat model's trunk, or a saved one."""
@@ -196,11 +196,13 @@ class ChatModel(Assistant):
         return ask(self.reward(some_questions(count, seed, held_out=True)), count, seed=seed, device=device)
 
     def save(self, network: nn.Module, folder: Path) -> None:
-        """Write the policy as transformers does, adapters merged, so that `AutoModelForCausalLM` opens it."""
+        """Write the policy, adapters merged, for `AutoModelForCausalLM`; the adapter alone beside it, for peft."""
         model: Any = network.merged() if isinstance(network, LoRANetwork) else network.model
         model.generation_config.update(do_sample=True, temperature=self.temperature)
         model.save_pretrained(folder)
         self.opened().tokenizer.save_pretrained(folder)
+        if isinstance(network, LoRANetwork):
+            network.save_adapter(folder / "adapter", self.model)
 
     def _weights(self, start: str, seed: int, device: str) -> Any:
         """Return the frozen language model that a policy or a reward model starts from."""

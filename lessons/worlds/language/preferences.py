@@ -11,7 +11,7 @@ from lessons.worlds.language.reward import JudgeReward
 from lessons.worlds.measure import better_and_worse, swapped
 from lessons.worlds.seeds import seeded, spawn
 from rl_core.adapters.language import Preference, pairs_from_chat, read_preferences, write_preferences
-from rl_core.errors import InvalidArgument, check_at_least
+from rl_core.errors import check_at_least
 from rl_core.rollout import rollout
 from rl_core.types import Pairs
 
@@ -45,18 +45,9 @@ def preferred(
 def read_pairs(path: Path, words: Any, context: int) -> Pairs:
     """Return the preferences in a JSONL file as pairs, encoded with the tokenizer `words`.
 
-    Raises InvalidArgument that says where, for what cannot be read and for answers longer than the context.
+    Raise InvalidArgument that says where, for what cannot be read and for answers longer than the context.
     """
-    pairs = pairs_from_chat(words, read_preferences(path))
-    for one in (pairs.chosen, pairs.rejected):
-        longest = one.prompt.mask.sum(dim=1) + 1 + one.mask.sum(dim=1)  # [N]
-        if longest.max() > context:
-            asked = words.decode(ids_of(one.rows(longest.argmax()[None]))[0][0])
-            raise InvalidArgument(
-                f"path={str(path)!r}: {asked!r} and its answer have {int(longest.max())} tokens, more than the "
-                f"context={context}; shorten them."
-            )
-    return pairs
+    return pairs_from_chat(words, read_preferences(path), context=context)
 
 
 def write_pairs(pairs: Pairs, reward: JudgeReward, path: Path) -> None:

@@ -1,16 +1,29 @@
 """Chats as episodes: what the assistant says is an action, all else is context, and content is never control."""
 
+import re
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from rl_core.adapters.language.env import left_padded
+from rl_core.adapters.language.template import ChatTemplate, Conversation, Message, Written
 from rl_core.errors import InvalidArgument, InvalidType
 from rl_core.types import Episodes
 
-Message = Mapping[str, str]
-Conversation = Sequence[Message]
+__all__ = ["Conversation", "Message", "episodes_from_chat", "episodes_from_texts", "prompts_from_chat"]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A chat's ids beside which of them the assistant says."""
+
+    ids: list[int]
+    is_said: list[bool]
+    thinks: bool
+    """Whether an answer holds a thought where the template, asked, closes one at once."""
 
 
 def episodes_from_chat(
@@ -19,28 +32,36 @@ def episodes_from_chat(
     *,
     given: Sequence[int] | None = None,
     strict: bool = False,
+    names: Sequence[str] | None = None,
 ) -> Episodes:
     """Return the chats as episodes whose mask is True on what the assistant says, its end token included.
 
-    All before the first of these tokens is the prompt. With several turns the mask has holes: the user's words are then
-    observations that follow no action of ours. So many messages of each chat are `given`: they are context, whoever
-    says them. `strict` makes special-token text in any content an error; otherwise it is plain text.
+    All before the first of these tokens is the prompt: the very tokens that `prompts_from_chat` asks with. With several
+    turns the mask has holes: the user's words are then observations that follow no action of ours. So many messages of
+    each chat are `given`: they are context, whoever says them. `strict` makes special-token text in any content an
+    error; otherwise it is plain text. Errors call the chats by their `names`.
     """
-    if not conversations:
-        raise InvalidArgument("conversations is empty; pass at least one chat.")
+    _check_chats(conversations)
     given = [0] * len(conversations) if given is None else given
-    rows = zip(conversations, given, strict=True)
-    chats = [_tokenize(tokenizer, chat, count, row, strict) for row, (chat, count) in enumerate(rows)]
-    firsts = [said.index(True) for _, said in chats]
-    prompt = left_padded([ids[: first - 1] for (ids, _), first in zip(chats, firsts, strict=True)])
-    steps = max(len(ids) - first for (ids, _), first in zip(chats, firsts, strict=True))
+    names = [f"conversation {row}" for row in range(len(conversations))] if names is None else names
+    template = ChatTemplate(tokenizer)
+    chats = [_row(template, *row, strict) for row in zip(conversations, given, names, strict=True)]
+    if any(chat.thinks for chat in chats):
+        warnings.warn(
+            f"{sum(chat.thinks for chat in chats)} of {len(chats)} chats show a thought where the chat_template, when "
+            "it asks, closes one at once; they teach what to say when asked to think.",
+            stacklevel=2,
+        )
+    firsts = [chat.is_said.index(True) for chat in chats]
+    prompt = left_padded([chat.ids[: first - 1] for chat, first in zip(chats, firsts, strict=True)])
+    steps = max(len(chat.ids) - first for chat, first in zip(chats, firsts, strict=True))
     obs = torch.zeros(len(chats), steps, dtype=torch.int64)
     actions, mask = torch.zeros_like(obs), torch.zeros_like(obs, dtype=torch.bool)
-    for row, ((ids, said), first) in enumerate(zip(chats, firsts, strict=True)):
-        length = len(ids) - first
-        obs[row, :length] = torch.tensor(ids[first - 1 : -1])
-        actions[row, :length] = torch.tensor(ids[first:])
-        mask[row, :length] = torch.tensor(said[first:])
+    for row, (chat, first) in enumerate(zip(chats, firsts, strict=True)):
+        length = len(chat.ids) - first
+        obs[row, :length] = torch.tensor(chat.ids[first - 1 : -1])
+        actions[row, :length] = torch.tensor(chat.ids[first:])
+        mask[row, :length] = torch.tensor(chat.is_said[first:])
     return Episodes(prompt, obs, actions, mask)
 
 
@@ -63,78 +84,99 @@ def episodes_from_texts(tokenizer: Any, texts: Sequence[str], *, boundary: int) 
 def prompts_from_chat(
     tokenizer: Any, conversations: Sequence[Conversation], *, strict: bool = False
 ) -> list[list[int]]:
-    """Return the ids of each chat up to where the assistant begins to speak."""
+    """Return the ids of each chat up to where the assistant begins to speak; the template's own, but for control text.
+
+    Raise InvalidArgument that names the chat for one that the template refuses.
+    """
+    template = ChatTemplate(tokenizer)
     prompts = []
     for row, chat in enumerate(conversations):
-        parts = _parts(tokenizer, chat, row, add_generation_prompt=True)
-        prompts.append([token for text, role in parts for token in _ids(tokenizer, text, role, row, strict)])
+        _check_chat(chat, f"conversation {row}")
+        written = template.write(chat, f"conversation {row}", ask=True, strict=strict)
+        prompts.append(template.encode(written)[0])
     return prompts
 
 
-def _tokenize(tokenizer: Any, chat: Conversation, given: int, row: int, strict: bool) -> tuple[list[int], list[bool]]:
-    """Return a chat's ids beside which of them the assistant says, after the messages that are given."""
-    ids: list[int] = []
-    said: list[bool] = []
-    was_assistant = False
-    number = -1  # of the message
-    for text, role in _parts(tokenizer, chat, row, add_generation_prompt=False):
-        found = _ids(tokenizer, text, role, row, strict)
-        ids += found
-        number += role is not None
-        is_assistant = role == "assistant" and number >= given
-        if is_assistant and not found:
-            raise InvalidArgument(f"conversation {row} has an empty answer: {chat!r}; give it words.")
-        said += [is_assistant] * len(found)
-        if was_assistant:
-            if not found or found[0] not in tokenizer.all_special_ids:
-                raise InvalidArgument(
-                    f"chat_template: what follows an answer ({text!r}) begins with no special token, so there is no "
-                    "end for the assistant to learn; use a template that ends answers with one."
-                )
-            said[-len(found)] = True  # the end is an action
-        was_assistant = is_assistant
-    if True not in said:
-        raise InvalidArgument(f"conversation {row} has no supervised token: {chat!r}; add an assistant message.")
-    if said[0]:
-        raise InvalidArgument(f"conversation {row} begins with its answer: {chat!r}; ask something first.")
-    return ids, said
+def _check_chats(conversations: Sequence[Conversation]) -> None:
+    """Raise InvalidArgument without a chat, InvalidType for one chat in the place of many."""
+    if not conversations:
+        raise InvalidArgument("conversations is empty; pass at least one chat.")
+    if isinstance(conversations[0], Mapping):
+        raise InvalidType("conversations is one chat; pass a list of chats, each a list of messages.")
 
 
-def _parts(
-    tokenizer: Any, chat: Conversation, row: int, *, add_generation_prompt: bool
-) -> list[tuple[str, str | None]]:
-    """Return the chat's text in pieces, each with its role, or None for what the template writes between contents.
-
-    The template is rendered around place-holders, so whatever the content says, it cannot become markup.
-    """
-    if not getattr(tokenizer, "chat_template", None):
-        raise InvalidType("tokenizer has no chat_template; pass the tokenizer of a chat model, or set one.")
+def _check_chat(chat: Any, name: str) -> None:
+    """Raise InvalidArgument or InvalidType unless it is a list of at least one thing."""
+    if not isinstance(chat, Sequence) or isinstance(chat, str | bytes):
+        raise InvalidType(f"{name}: {chat!r} is no chat; pass a list of messages with role and content.")
     if not chat:
-        raise InvalidArgument(f"conversation {row} is empty: {chat!r}; give it at least one message.")
-    for message in chat:
-        if not isinstance(message.get("content"), str) or not isinstance(message.get("role"), str):
-            raise InvalidType(f"conversation {row}: {message!r} is no message; give a role and a content, both text.")
-    marks = [f"\u27ea{number}\u27eb" for number in range(len(chat))]
-    while any(mark in message["content"] for mark in marks for message in chat):
-        marks = [f"\u27ea{mark}\u27eb" for mark in marks]
-    held = [{**message, "content": mark} for message, mark in zip(chat, marks, strict=True)]
-    rest = tokenizer.apply_chat_template(held, tokenize=False, add_generation_prompt=add_generation_prompt)
-    parts: list[tuple[str, str | None]] = []
-    for message, mark in zip(chat, marks, strict=True):
-        if rest.count(mark) != 1:
-            raise InvalidArgument(
-                f"chat_template: writes message {message!r} of conversation {row} {rest.count(mark)} times, or out of "
-                "order; use a template that writes each message once."
-            )
-        before, rest = rest.split(mark)
-        parts += [(before, None), (message["content"], message["role"])]
-    return [*parts, (rest, None)]
+        raise InvalidArgument(f"{name} is empty: {chat!r}; give it at least one message.")
 
 
-def _ids(tokenizer: Any, text: str, role: str | None, row: int, strict: bool) -> list[int]:
-    """Return the ids of one piece: control tokens are read in the template's own text only."""
-    if role is not None and strict:
-        for token in tokenizer.all_special_tokens:
-            if token in text:
-                raise InvalidArgument(f"conversation {row}: the {role}'s text holds {token!r}: {text!r}; remove it.")
-    return list(tokenizer(text, add_special_tokens=False, split_special_tokens=role is not None)["input_ids"])
+def _row(template: ChatTemplate, chat: Conversation, given: int, name: str, strict: bool) -> _Row:
+    """Return a chat's ids beside which of them the assistant says, after the messages that are given."""
+    _check_chat(chat, name)
+    written = template.write(chat, name, ask=False, strict=strict)
+    places: list[int] = []  # where an answer begins, and where it ends, in turn
+    thinks = False
+    for number, message in enumerate(chat):
+        if message["role"] == "assistant" and number >= given:
+            start, is_thought = _start(template, chat, number, written, name)
+            places += [start, _end(template, chat, number, written, name)]
+            thinks |= is_thought
+    if not places:
+        raise InvalidArgument(f"{name} has no supervised token: {chat!r}; add an assistant message.")
+    ids, before = template.encode(written, places)
+    is_said = [False] * len(ids)
+    for first, last in zip(before[::2], before[1::2], strict=True):
+        if last - first < 2:
+            raise InvalidArgument(f"{name} has an empty answer: {chat!r}; give it words.")
+        is_said[first:last] = [True] * (last - first)
+    return _Row(ids, is_said, thinks)
+
+
+def _start(template: ChatTemplate, chat: Conversation, number: int, written: Written, name: str) -> tuple[int, bool]:
+    """Return where the answer begins, which is where the asked prompt ends, and whether it thinks though asked not to.
+
+    Raise InvalidArgument where the template asks otherwise than it shows: the answer would be taught where nobody asks.
+    """
+    if not chat[number]["content"]:
+        raise InvalidArgument(f"{name} has an empty answer: {chat!r}; give it words.")
+    if not number:
+        return _start_of_content(chat, written, name), False
+    asked = template.asked(chat[:number], f"{name} before its answer")
+    if written.text.startswith(asked):
+        return len(asked), False
+    closed = re.search(r"<([^<>/|]+)>\s*</\1>\s*\Z", asked)  # an empty thought
+    if closed and written.text.startswith(asked[: closed.start()] + f"<{closed[1]}>"):
+        return closed.start(), True
+    alike = next(place for place in range(len(asked)) if written.text[place : place + 1] != asked[place])
+    around = slice(max(0, alike - 20), alike + 40)
+    raise InvalidArgument(
+        f"chat_template: asks for the answer to message {number - 1} of {name} with {asked[around]!r}, and shows it "
+        f"after {written.text[around]!r}; what is shown would be learned where nobody asks. Use another template, or "
+        "make each answer the last of a chat, with those before it `given`."
+    )
+
+
+def _start_of_content(chat: Conversation, written: Written, name: str) -> int:
+    """Return where the first message begins, which answers nobody; raise InvalidArgument where nothing precedes it."""
+    content, end = chat[0]["content"].strip(), written.ends[0]
+    start = 0 if end is None else end - len(content)
+    if start <= 0 or written.text[start:end] != content:
+        raise InvalidArgument(f"{name} begins with its answer: {chat!r}; ask something first.")
+    return start
+
+
+def _end(template: ChatTemplate, chat: Conversation, number: int, written: Written, name: str) -> int:
+    """Return where the answer's end token ends; raise InvalidArgument without one."""
+    place = written.ends[number]
+    if place is None:  # an answer of nothing but white space
+        raise InvalidArgument(f"{name} has an empty answer: {chat!r}; give it words.")
+    end = template.end_after(written, place)
+    if end is None:
+        raise InvalidArgument(
+            f"chat_template: what follows an answer ({written.text[place : place + 40]!r}) begins with no special "
+            "token, so there is no end for the assistant to learn; use a template that ends answers with one."
+        )
+    return end

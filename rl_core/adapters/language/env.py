@@ -1,6 +1,7 @@
 """Prompts with a reward as an environment: the action is the next token, the observation is the one just written."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ class TokenEnv:
         rows: int,
         *,
         max_new_tokens: int,
-        eos: int | Collection[int],
+        eos: int | Collection[int] | Tensor,
         on_cut: str = "terminate",
         group_size: int = 1,
         context: int | None = None,
@@ -58,18 +59,17 @@ class TokenEnv:
         check_choice("on_cut", on_cut, ["terminate", "bootstrap", "mask"])
         if rows % group_size:
             raise InvalidArgument(f"rows={rows} is no multiple of group_size={group_size}; pass one that is.")
-        self.prompts = [list(prompt) for prompt in prompts]
+        self.prompts = [_ids(f"prompts[{row}]", prompt) for row, prompt in enumerate(prompts)]
         _check_prompts(self.prompts, max_new_tokens, context)
-        if eos is None:
-            raise InvalidType("eos=None; pass the id, or ids, of the tokens that end an answer.")
-        if not isinstance(eos, int) and not eos:
+        ends = _ids("eos", eos)
+        if not ends:
             raise InvalidArgument(
                 "eos is empty, and no answer would end; pass the id, or ids, of the tokens that end one."
             )
-        self.ends = torch.tensor(sorted({eos} if isinstance(eos, int) else set(eos)), device=device)
+        self.ends = torch.tensor(sorted(set(ends)), device=device)
         self.reward, self.rows, self.group_size = reward, rows, group_size
         self.max_new_tokens, self.on_cut, self.device = max_new_tokens, on_cut, torch.device(device)
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(_whole("seed", seed))
         self._deck: list[int] = []  # prompts of this round that are still to come
         self._dealt: list[int] = []  # each row's prompt
         self._written: list[Tensor] = []  # one [B] per step
@@ -189,6 +189,24 @@ class TokenEnv:
         rewards[rows] = scores.to(rewards)
         self._finished += [(score, len(answer)) for score, answer in zip(scores.tolist(), answers, strict=True)]
         return rewards
+
+
+def _ids(name: str, value: Any) -> list[int]:
+    """Return token ids as a list, of one or several, whole numbers of any library; raise InvalidType for others."""
+    numbers = value.tolist() if hasattr(value, "tolist") else value  # a tensor, or an array
+    numbers = [numbers] if isinstance(numbers, Integral) else numbers
+    is_text = isinstance(numbers, str | bytes)
+    if is_text or not isinstance(numbers, Iterable):
+        raise InvalidType(f"{name}={value!r} holds no token ids; {'tokenize the text' if is_text else 'pass ids'}.")
+    listed = [number.item() if isinstance(number, Tensor) and number.numel() == 1 else number for number in numbers]
+    return [_whole(f"{name}, token", number) for number in listed]
+
+
+def _whole(name: str, value: Any) -> int:
+    """Return a whole number of any library as one of Python; raise InvalidType for what is none."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise InvalidType(f"{name}={value!r} is no whole number; pass one, such as 0.")
+    return int(value)
 
 
 def _check_prompts(prompts: list[list[int]], max_new_tokens: int, context: int | None) -> None:

@@ -5,13 +5,16 @@ import hashlib
 import warnings
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from rl_core.adapters.language.network import TokenNetwork, value_head_for
-from rl_core.adapters.language.scorer import TokenScorer, without_dropout
+from rl_core.adapters.language.scorer import TokenScorer
 from rl_core.errors import InvalidArgument, check_choice, check_count
 
 
@@ -35,7 +38,7 @@ class LoRANetwork(TokenNetwork):
         super().__init__(with_adapter(twin(model), rank, seed=seed), temperature=temperature)
         if critic == "separate":
             self.trunk = with_adapter(twin(model.base_model), rank, seed=seed + 1)
-            without_dropout(self.trunk)
+            self.train(self.training)  # it stays still, as all parts do
         self.value_head = None if critic is None else value_head_for(model)
         self._base = (model,)  # in a tuple, or it would be a part of this module
 
@@ -46,6 +49,18 @@ class LoRANetwork(TokenNetwork):
     def merged(self) -> Any:
         """Return an ordinary model, with weights of its own, that says what this one says."""
         return merged(self.model)
+
+    def save_adapter(self, folder: Path, base: str) -> None:
+        """Write the adapter alone, so that `peft.PeftModel.from_pretrained(model, folder)` puts it into the model."""
+        config = copy.copy(self.model.peft_config["default"])
+        config.base_model_name_or_path, config.task_type, config.inference_mode = base, "CAUSAL_LM", True
+        config.save_pretrained(folder)
+        weights = {
+            f"base_model.model.{name.replace('.default.', '.')}": weight.detach().cpu().contiguous()
+            for name, weight in self.model.named_parameters()
+            if "lora_" in name
+        }
+        save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return what can change: adapters and heads; beside the mark of the frozen weights."""
@@ -85,17 +100,44 @@ def with_adapter(model: Any, rank: int, *, seed: int) -> Any:
     Its weights are float32 whatever the model's: steps of 1e-4 are lost in the rounding of bfloat16.
     """
     check_count("rank", rank, 1)
-    peft = peft_library(rank)
-    config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", bias="none")
-    with torch.random.fork_rng(), warnings.catch_warnings():
+    peft, layers = peft_library(rank), layers_to_adapt(model)
+    if not layers:
+        raise InvalidArgument(
+            f"lora={rank}: {type(model).__name__} has no linear layer for an adapter to stand beside; pass lora=0."
+        )
+    config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=layers, bias="none")
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(seed)  # peft draws from the global generator
         warnings.filterwarnings("ignore", message="fan_in_fan_out")  # it sets it right by itself
-        peft.inject_adapter_in_model(config, model)
+        try:
+            peft.inject_adapter_in_model(config, model)
+        except (ValueError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise InvalidArgument(
+                f"lora={rank}: peft puts no adapter into {type(model).__name__} ({reason}); pass lora=0."
+            ) from error
     for name, weight in model.named_parameters():
         weight.requires_grad_("lora_" in name)
         if weight.requires_grad and weight.dtype in (torch.bfloat16, torch.float16):
             weight.data = weight.data.float()
     return model
+
+
+def layers_to_adapt(model: Any) -> list[str]:
+    """Return the names of the linear layers that an adapter can stand beside, but for the one that gives the logits.
+
+    Not a router, which is a linear layer with a call of its own; nor the last layer of a Mamba mixer, whose kernels
+    read its weight past the adapter.
+    """
+    head = model.get_output_embeddings()
+    mixers = {name for name, module in model.named_modules() if "conv1d" in module._modules}
+    return [
+        name
+        for name, module in model.named_modules()
+        if type(module).forward in (nn.Linear.forward, Conv1D.forward)
+        and module is not head
+        and not (name.endswith("out_proj") and name.rpartition(".")[0] in mixers)
+    ]
 
 
 def scorer_with_adapter(scorer: TokenScorer, rank: int, *, seed: int) -> TokenScorer:
@@ -129,7 +171,7 @@ def mark(model: nn.Module) -> str:
 def _some_of(weight: Tensor) -> Tensor:
     """Return up to 64 numbers from all over a weight."""
     flat = weight.detach().flatten()
-    return flat[:: max(1, len(flat) // 64)][:64].double().cpu()
+    return flat[:: max(1, len(flat) // 64)][:64].cpu().double()
 
 
 def peft_library(rank: int) -> Any:

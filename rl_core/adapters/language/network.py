@@ -8,7 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rl_core.adapters.language.scorer import without_dropout
+from rl_core.adapters.language.model import (
+    Still,
+    check_playable,
+    context_of,
+    counted,
+    padding_position,
+    plain_outputs,
+    positions_of,
+)
 from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_choice, check_positive
 from rl_core.types import Output, Prompt
 
@@ -20,17 +28,17 @@ class TokenState:
     """The memory of a `TokenNetwork`: what has been read, and the caches, which change in place."""
 
     mask: Tensor  # [B, tokens read so far] bool
+    counts: Tensor  # [B, tokens read so far] bool: which have a position of their own
     cache: Any
     critic_cache: Any
     spent: bool = False
 
 
-class TokenNetwork(nn.Module):
+class TokenNetwork(Still):
     """A causal language model as a policy over tokens, with a critic of its own, one on its trunk, or none.
 
     The "separate" critic is a copy of the trunk with a head; "shared" is a head on the policy's own trunk, cheaper, but
-    the critic's gradient then pulls at the policy. Dropout is set to 0, or old and new log-probabilities would differ
-    by chance.
+    the critic's gradient then pulls at the policy.
     """
 
     memoryless = False
@@ -44,7 +52,7 @@ class TokenNetwork(nn.Module):
         if not hasattr(model, "get_output_embeddings") or model.get_output_embeddings() is None:
             raise InvalidType(f"model={type(model).__name__} has no language-model head; use AutoModelForCausalLM.")
         self.model, self.temperature = model, temperature
-        self.context: int | None = getattr(model.config, "max_position_embeddings", None)
+        self.context, self._padding = context_of(model), padding_position(model)
         self.vocabulary: int = model.get_input_embeddings().weight.shape[0]
         self.trunk = copy.deepcopy(model.base_model) if critic == "separate" else None
         self.value_head = None if critic is None else value_head_for(model)
@@ -55,7 +63,9 @@ class TokenNetwork(nn.Module):
         self._accepts = set(inspect.signature(model.forward).parameters)
         if not {"attention_mask", "past_key_values"} <= self._accepts:
             raise InvalidType(f"model={type(model).__name__} takes no attention mask or cache; use an attention model.")
-        without_dropout(self)
+        self._options = plain_outputs(self._accepts)
+        self.train(self.training)
+        check_playable(model, self)
 
     def critic_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that only the values depend on: the critic's trunk, if it has its own, and its head."""
@@ -64,11 +74,13 @@ class TokenNetwork(nn.Module):
 
     def start(self, prompt: Prompt) -> TokenState:
         """Return the memory after the prompt."""
+        counts = counted(prompt.tokens, prompt.mask, self._padding)
+        nothing = TokenState(prompt.mask, counts, None, None)
         if prompt.tokens.shape[1] == 0:
-            return TokenState(prompt.mask, None, None)
+            return nothing
         self._check(prompt.tokens)
-        _, cache, critic_cache = self._read(prompt.tokens, prompt.mask, 1, TokenState(prompt.mask, None, None))
-        return TokenState(prompt.mask, cache, critic_cache)
+        _, cache, critic_cache = self._read(prompt.tokens, prompt.mask, counts, 1, nothing)
+        return TokenState(prompt.mask, counts, cache, critic_cache)
 
     def repeat(self, state: TokenState, times: int) -> TokenState:
         """Return the memory with each row so many times in a row; the caches are repeated in place."""
@@ -78,7 +90,8 @@ class TokenNetwork(nn.Module):
         for cache in (state.cache, state.critic_cache):
             if cache is not None:
                 cache.batch_repeat_interleave(times)
-        return TokenState(state.mask.repeat_interleave(times, dim=0), state.cache, state.critic_cache)
+        mask, counts = (x.repeat_interleave(times, dim=0) for x in (state.mask, state.counts))
+        return TokenState(mask, counts, state.cache, state.critic_cache)
 
     def step(self, obs: Tensor, state: TokenState) -> tuple[Output, TokenState]:
         """Return the answer to one token per row; the state is used up, since its caches change in place."""
@@ -86,10 +99,12 @@ class TokenNetwork(nn.Module):
             raise InvalidState("state was used before, and its caches have moved on; use the state that step returned.")
         state.spent = True
         tokens = obs.unsqueeze(1)
-        mask = torch.cat([state.mask, torch.ones_like(tokens, dtype=torch.bool)], dim=1)
+        is_read = torch.ones_like(tokens, dtype=torch.bool)
+        mask = torch.cat([state.mask, is_read], dim=1)
+        counts = torch.cat([state.counts, counted(tokens, is_read, self._padding)], dim=1)
         self._check(tokens, length=mask.shape[1])
-        output, cache, critic_cache = self._read(tokens, mask, 1, state)
-        return output.map(lambda x: x[:, -1]), TokenState(mask, cache, critic_cache)
+        output, cache, critic_cache = self._read(tokens, mask, counts, 1, state)
+        return output.map(lambda x: x[:, -1]), TokenState(mask, counts, cache, critic_cache)
 
     def forward(self, prompt: Prompt, obs: Tensor) -> Output:
         """Return the answers to whole rows [B, T]; logits are computed for these positions only."""
@@ -97,19 +112,34 @@ class TokenNetwork(nn.Module):
         self._check(tokens, length=tokens.shape[1])
         # What follows a row's end is not masked: nothing before it can see it, and nothing after it counts.
         mask = torch.cat([prompt.mask, torch.ones_like(obs, dtype=torch.bool)], dim=1)
-        return self._read(tokens, mask, obs.shape[1], None)[0]
+        return self._read(tokens, mask, counted(tokens, mask, self._padding), obs.shape[1], None)[0]
 
     unroll = forward
 
-    def _read(self, tokens: Tensor, mask: Tensor, last: int, state: TokenState | None) -> tuple[Output, Any, Any]:
+    def probe(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits of a row of tokens [1, 3] behind two pads: at once, and in steps; [3, A] each."""
+        pads = torch.zeros_like(tokens[:, :2])
+        nothing = Prompt(pads, torch.zeros_like(pads, dtype=torch.bool))
+        mask = torch.cat([nothing.mask, torch.ones_like(tokens[:, :1], dtype=torch.bool)], dim=1)
+        state = self.start(Prompt(torch.cat([pads, tokens[:, :1]], dim=1), mask))
+        outputs = []
+        for token in tokens[:, 1:].unbind(dim=1):
+            output, state = self.step(token, state)
+            outputs.append(output.logits[0])
+        at_once = self(nothing, tokens).logits[0]
+        return at_once, torch.stack([at_once[0], *outputs])
+
+    def _read(
+        self, tokens: Tensor, mask: Tensor, counts: Tensor, last: int, state: TokenState | None
+    ) -> tuple[Output, Any, Any]:
         """Return the answers at the last positions, with the policy's and the critic's caches; state None: no cache."""
+        self.let_checkpoint(state is None and torch.is_grad_enabled())
         inputs: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask.long(), "use_cache": state is not None}
         if "position_ids" in self._accepts:
-            # Counted from the first real token: left padding would shift a model that has positions.
-            inputs["position_ids"] = (mask.long().cumsum(dim=1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
-        options: dict[str, Any] = (
-            {"logits_to_keep": self._kept(tokens, last)} if "logits_to_keep" in self._accepts else {}
-        )
+            inputs["position_ids"] = positions_of(counts, self._padding)[:, -tokens.shape[1] :]
+        options = dict(self._options)
+        if "logits_to_keep" in self._accepts:
+            options["logits_to_keep"] = self._kept(tokens, last)
         if self.value_head is not None and self.trunk is None:
             options["output_hidden_states"] = True
 

@@ -1,18 +1,17 @@
-"""Preferences between two answers, as lines of a file and as pairs of episodes."""
+"""Preferences between two answers as pairs of episodes."""
 
-import json
-import re
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 from rl_core.adapters.language.chat import Message, episodes_from_chat
 from rl_core.errors import InvalidArgument
-from rl_core.types import Pairs
+from rl_core.types import Episodes, Pairs
 
-KEYS = ("prompt", "chosen", "rejected")
+ANSWERS = ("chosen", "rejected")
 
 
 @dataclass(frozen=True)
@@ -22,109 +21,89 @@ class Preference:
     prompt: list[Message]
     chosen: list[Message]
     rejected: list[Message]
+    where: str = field(default="", compare=False)
+    """The file and line that it was read from, for errors."""
 
 
-def pairs_from_chat(tokenizer: Any, preferences: Sequence[Preference], *, strict: bool = False) -> Pairs:
+def pairs_from_chat(
+    tokenizer: Any, preferences: Sequence[Preference], *, strict: bool = False, context: int | None = None
+) -> Pairs:
     """Return the preferences as pairs of episodes; those whose two answers are alike are left out, with a warning.
 
-    What the assistant says in the prompt is context there, and does not count.
+    Alike is what has the same tokens: neither a key that the template does not write nor a letter that the tokenizer
+    normalises makes a difference that can be learned. What the assistant says in the prompt is context there, and does
+    not count. `context` is the model's, to be told now of a row that will not fit.
 
-    Raises InvalidArgument when none is left, and as `episodes_from_chat`, whose `strict` this is.
+    Raise InvalidArgument when none is left, and as `episodes_from_chat`, whose `strict` this is.
     """
-    useful = [one for one in preferences if list(one.chosen) != list(one.rejected)]
-    if not useful:
-        raise InvalidArgument(
-            f"preferences has {len(preferences)} rows, of which {len(preferences)} have chosen == rejected; "
-            "pass at least one pair that differs."
+    if not preferences:
+        raise _none_differs(0)
+    names = [preference.where or f"conversation {row}" for row, preference in enumerate(preferences)]
+    for preference, name in zip(preferences, names, strict=True):
+        _check_turns(preference, name)
+    given = [len(preference.prompt) for preference in preferences]
+    chosen, rejected = (
+        episodes_from_chat(
+            tokenizer,
+            [[*preference.prompt, *getattr(preference, kind)] for preference in preferences],
+            given=given,
+            strict=strict,
+            names=[f"{name}, {kind}" for name in names],
         )
-    if len(useful) < len(preferences):
-        alike = len(preferences) - len(useful)
-        warnings.warn(f"{alike} of {len(preferences)} preferences have chosen == rejected; left out.", stacklevel=2)
-    given = [len(one.prompt) for one in useful]
-    chosen, rejected = ([[*one.prompt, *getattr(one, kind)] for one in useful] for kind in KEYS[1:])
-    return Pairs(
-        episodes_from_chat(tokenizer, chosen, given=given, strict=strict),
-        episodes_from_chat(tokenizer, rejected, given=given, strict=strict),
+        for kind in ANSWERS
     )
+    for kind, episodes in zip(ANSWERS, (chosen, rejected), strict=True):
+        _check_lengths(episodes, names, kind, context)
+    differs = [row for row in range(len(names)) if _ids(chosen, row) != _ids(rejected, row)]
+    if not differs:
+        raise _none_differs(len(preferences))
+    if len(differs) == len(preferences):
+        return Pairs(chosen, rejected)
+    alike = len(preferences) - len(differs)
+    warnings.warn(f"{alike} of {len(preferences)} preferences have chosen == rejected; left out.", stacklevel=2)
+    return pairs_from_chat(tokenizer, [preferences[row] for row in differs], strict=strict, context=context)
 
 
-def read_preferences(path: str | Path) -> list[Preference]:
-    """Return the preferences in a JSONL file, one object a line: {"prompt": [...], "chosen": [...], "rejected": [...]}.
-
-    Each value is a list of messages with role and content, or plain text, which is read as the user's words in `prompt`
-    and as the assistant's elsewhere. Without `prompt`, the messages that chosen and rejected begin with alike are it.
-    Raises InvalidArgument that names file, line and column of what cannot be read.
-    """
-    path = Path(path)
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InvalidArgument(f"path={str(path)!r} cannot be read ({error}); pass a JSONL file.") from error
-    found = [_preference(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
-    if not found:
-        raise InvalidArgument(f"path={str(path)!r} holds no preference; write at least one line.")
-    return found
-
-
-def write_preferences(path: str | Path, preferences: Iterable[Preference]) -> None:
-    """Nothing; the file holds the preferences in the form that `read_preferences`, and TRL, read."""
-    lines = [
-        json.dumps({key: [dict(message) for message in getattr(one, key)] for key in KEYS}, ensure_ascii=False)
-        for one in preferences
-    ]
-    Path(path).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+def _check_turns(preference: Preference, name: str) -> None:
+    """Raise InvalidArgument where an answer begins with one who has just spoken."""
+    for kind in ANSWERS:
+        answer = getattr(preference, kind)
+        if not preference.prompt or not answer:
+            raise InvalidArgument(f"{name}: {'prompt' if answer else kind} is empty; say what was asked and answered.")
+        last, first = preference.prompt[-1].get("role"), answer[0].get("role")
+        if last == first == "assistant":
+            raise InvalidArgument(
+                f"{name}: the prompt ends with the assistant's words, and {kind} begins with them; a message is not "
+                "gone on with: move them into both answers."
+            )
+        if last == "user" and first in ("user", "system"):
+            raise InvalidArgument(
+                f"{name}: the prompt ends with the user's words, and {kind} begins with the {first}'s; say what was "
+                "asked once, in the prompt."
+            )
 
 
-def _preference(line: bytes, where: str) -> Preference:
-    """Return one line's preference."""
-    try:
-        found = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise InvalidArgument(f"{where}, column {error.start + 1}: no UTF-8 ({error.reason}); save it so.") from error
-    except json.JSONDecodeError as error:
-        raise InvalidArgument(f"{where}, column {error.colno}: {error.msg}; write one JSON object a line.") from error
-    except (RecursionError, ValueError) as error:  # lists in lists without end, or a number of thousands of digits
-        raise InvalidArgument(f"{where}, column 1: {str(error)[:80]}; write messages with role and content.") from error
-    if not isinstance(found, dict):
-        raise InvalidArgument(f"{where}, column 1: {found!r} is no object; write {{...}} with {', '.join(KEYS)}.")
-    for key in KEYS[1:]:
-        if key not in found:
-            raise InvalidArgument(f"{where}, column 1: {key!r} is missing; each line needs {', '.join(KEYS)}.")
-    at = {key: f"{where}, column {_column(line.decode('utf-8'), key)}: {key}" for key in KEYS}
-    chosen, rejected = (_messages(found[key], "assistant", at[key]) for key in KEYS[1:])
-    if "prompt" in found:
-        prompt = _messages(found["prompt"], "user", at["prompt"])
-    else:
-        alike = 0
-        while alike < min(len(chosen), len(rejected)) and chosen[alike] == rejected[alike]:
-            alike += 1
-        prompt, chosen, rejected = chosen[:alike], chosen[alike:], rejected[alike:]
-    if not prompt:
-        raise InvalidArgument(f"{where}, column 1: there is no prompt; say what was asked.")
-    for key, answer in (("chosen", chosen), ("rejected", rejected)):
-        if not any(message["role"] == "assistant" for message in answer):
-            raise InvalidArgument(f"{at[key]} has no words of the assistant beyond the prompt; write its answer.")
-    return Preference(prompt, chosen, rejected)
+def _check_lengths(episodes: Episodes, names: Sequence[str], kind: str, context: int | None) -> None:
+    """Raise InvalidArgument for a row with more tokens than the context."""
+    asked = episodes.prompt.mask.sum(dim=1) + 1  # [N]
+    answered = (episodes.mask * torch.arange(1, episodes.mask.shape[1] + 1)).amax(dim=1)  # [N], up to the last end
+    for name, prompt, answer in zip(names, asked.tolist(), answered.tolist(), strict=True):
+        if context is not None and prompt + answer > context:
+            raise InvalidArgument(
+                f"{name}: the prompt has {prompt} tokens and {kind} has {answer}, together more than the "
+                f"context={context}; shorten one, or leave the row out."
+            )
 
 
-def _column(line: str, key: str) -> int:
-    """Return where a key stands in its line, from 1; a value that reads like the key is not followed by a colon."""
-    match = re.search(rf'"{key}"\s*:', line)
-    return match.start() + 1 if match else 1
+def _ids(episodes: Episodes, row: int) -> tuple[list[int], list[int]]:
+    """Return a row's ids and the places of those that count."""
+    last = int(episodes.mask[row].nonzero().max()) + 1
+    prompt = episodes.prompt.tokens[row][episodes.prompt.mask[row]].tolist()
+    ids = prompt + episodes.obs[row, :1].tolist() + episodes.actions[row, :last].tolist()
+    return ids, episodes.mask[row, :last].nonzero().flatten().tolist()
 
 
-def _messages(value: Any, role: str, where: str) -> list[Message]:
-    """Return a value as messages."""
-    if isinstance(value, str):
-        value = [{"role": role, "content": value}]
-    is_chat = isinstance(value, list) and all(
-        isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str) for m in value
+def _none_differs(count: int) -> InvalidArgument:
+    return InvalidArgument(
+        f"preferences has {count} rows, of which {count} have chosen == rejected; pass at least one pair that differs."
     )
-    if not is_chat or not value:
-        raise InvalidArgument(f"{where} is {value!r}; write text, or a list of messages with role and content.")
-    for message in value:
-        if message["role"] == "assistant" and not message["content"]:
-            raise InvalidArgument(f"{where} has an empty answer; write some words, or leave the line out.")
-        if not message["content"].isprintable() and any("\ud800" <= sign <= "\udfff" for sign in message["content"]):
-            raise InvalidArgument(f"{where} has half a character (a lone surrogate); write it whole.")
-    return list(value)

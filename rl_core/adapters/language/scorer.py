@@ -6,12 +6,23 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from rl_core.adapters.language.model import (
+    Still,
+    context_of,
+    counted,
+    ends_of,
+    is_token,
+    padding_position,
+    plain_outputs,
+    positions_of,
+    text_config,
+)
 from rl_core.errors import InvalidArgument, InvalidType
 from rl_core.masked import select
 from rl_core.types import Episodes
 
 
-class TokenScorer(nn.Module):
+class TokenScorer(Still):
     """Any transformers model for sequence classification with one label, as a scorer of the core.
 
     The whole score stands on an answer's last live step, and has read that step's token: a head on the states of a
@@ -20,7 +31,7 @@ class TokenScorer(nn.Module):
     """
 
     def __init__(self, model: Any) -> None:
-        """Wrap the model; it is not copied, and learns in place. Dropout is set to 0."""
+        """Wrap the model; it is not copied, and learns in place."""
         super().__init__()
         if not isinstance(getattr(model, "score", None), nn.Linear) or model.config.num_labels != 1:
             raise InvalidType(
@@ -29,9 +40,10 @@ class TokenScorer(nn.Module):
             )
         self.model = model
         self.vocabulary: int = model.get_input_embeddings().weight.shape[0]
-        self.context: int | None = getattr(model.config, "max_position_embeddings", None)
+        self.context, self._padding = context_of(model), padding_position(model)
         self._accepts = set(inspect.signature(model.base_model.forward).parameters)
-        without_dropout(self)
+        self._options = plain_outputs(self._accepts)
+        self.train(self.training)
 
     @classmethod
     def on_trunk_of(cls, language_model: Any) -> Self:
@@ -46,14 +58,14 @@ class TokenScorer(nn.Module):
         config = type(language_model.config).from_dict(language_model.config.to_dict() | one | pad)
         build: Any = AutoModelForSequenceClassification.from_config
         try:
-            with torch.random.fork_rng():  # what transformers draws here, the next line overwrites
+            with torch.random.fork_rng(devices=[]):  # what transformers draws here, the next line overwrites
                 model = build(config, dtype=language_model.dtype)
-        except ValueError as error:
+            model.base_model.load_state_dict(language_model.base_model.state_dict())
+        except (ValueError, RuntimeError, AttributeError) as error:
             raise InvalidType(
                 f"language_model={type(language_model).__name__} has no twin that gives a number "
-                f"({str(error).splitlines()[0]}); use another architecture."
+                f"({' '.join(str(error).split())[:160]}); use another architecture."
             ) from error
-        model.base_model.load_state_dict(language_model.base_model.state_dict())
         scorer = cls(model.to(language_model.device))
         if language_model.dtype in (torch.bfloat16, torch.float16):
             model.score.float()  # a head that begins at 0 would learn in jumps
@@ -81,10 +93,10 @@ class TokenScorer(nn.Module):
         read = torch.cat([prompt.mask, torch.ones_like(mask[:, :1]), torch.ones_like(mask)], dim=1)
         inputs: dict[str, Any] = {"input_ids": tokens, "attention_mask": read.long(), "use_cache": False}
         if "position_ids" in self._accepts:
-            inputs["position_ids"] = (read.long().cumsum(dim=1) - 1).clamp(min=0)
-        seen = self.model.base_model(**inputs).last_hidden_state[
-            :, -mask.shape[1] :
-        ]  # [B, T, width], after each action
+            inputs["position_ids"] = positions_of(counted(tokens, read, self._padding), self._padding)
+        self.let_checkpoint(torch.is_grad_enabled())
+        states = self.model.base_model(**inputs, **self._options).last_hidden_state
+        seen = states[:, -mask.shape[1] :]  # [B, T, width], after each action
         steps = torch.arange(mask.shape[1], device=mask.device)
         last = (mask * steps).amax(dim=1)  # [B]
         ends = seen[torch.arange(len(last), device=last.device), last]
@@ -107,20 +119,7 @@ def pad_that_ends_nothing(language_model: Any) -> int | None:
     transformers reads a score at the last token that is no pad. Where the pad is EOS, as in many chat models, it would
     not read the end of an answer. None where there is no such token: transformers then takes one text at a time.
     """
-    config, said = language_model.config, getattr(language_model, "generation_config", None)
-    ends: set[Any] = set()
-    for one in (config, said):
-        eos = getattr(one, "eos_token_id", None)
-        ends |= set(eos) if isinstance(eos, list) else {eos}
+    config = text_config(language_model)
+    ends = ends_of(language_model)
     known = (getattr(config, name, None) for name in ("pad_token_id", "bos_token_id"))
-    return next((token for token in known if token is not None and token not in ends), None)
-
-
-def without_dropout(network: nn.Module) -> None:
-    """Nothing; no module of the network drops anything any more, whatever its mode."""
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        for name, value in vars(module).items():  # some models keep a number, and drop by a function
-            if "drop" in name and isinstance(value, float):
-                setattr(module, name, 0.0)
+    return next((token for token in known if is_token(token, config.vocab_size) and token not in ends), None)
