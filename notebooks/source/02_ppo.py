@@ -483,7 +483,7 @@ table(["γ", "1/(1−γ)", "A of step 64, cut off", "A of step 64, read as a fal
 # 只看一个动作，它不过是 KL 的一个估计，叫作 $k_1$，完全可能是负的。$\beta$ 是价格：每奈特扣多少分。
 
 # %%
-display(excerpt(kl_shaped_rewards, first="return select(rewards"))
+display(excerpt(kl_shaped_rewards, first="return rewards - beta"))
 display(excerpt(kl_k1, first="return logprobs"))
 
 # %% [markdown] lang="en"
@@ -537,9 +537,9 @@ excerpt(ppo, first="check_reference", last="return mean_metrics")
 #   rewards, advantages (brought to mean 0 and standard deviation 1), and *returns*, advantage plus value, which the
 #   critic learns to predict.
 # - `diagnose` stops the run if the network that learns is not the one that played.
-# - `_descend` is one optimizer step on one minibatch: section 2's objective, plus the critic's squared error.
+# - `optimizer_step` is one step down `_loss` on one minibatch: section 2's objective, plus the critic's squared error.
 #
-# One line knows that there are two kinds of network: `as_steps() if network.memoryless`. The pole's network answers each
+# One function knows that there are two kinds of network, `learning_rows`: `as_steps() if network.memoryless`. The pole's network answers each
 # observation on its own, so its steps can be shuffled one by one. The language model answers *in context*; a token torn out of
 # its sentence would be another question, so rows stay whole. And cutting, it turns out, changes the shape and nothing else:
 
@@ -548,9 +548,9 @@ excerpt(ppo, first="check_reference", last="return mean_metrics")
 # - `played_batch` 把第 3、4 节的事一次做完，这时还什么都没学：旧的对数概率、参考策略的对数概率、扣过 KL 的奖励、优势（调整到均值 0、标准差 1），
 #   以及*回报*（return），即优势加价值，供评论家学习预测。
 # - `diagnose` 检查正在学习的网络是不是当初参加对局的那一个，不是就停下。
-# - `_descend` 在一个小批上走一步优化：第 2 节的目标，再加上评论家的平方误差。
+# - `optimizer_step` 在一个小批上沿 `_loss` 走一步：第 2 节的目标，再加上评论家的平方误差。
 #
-# 只有一行代码知道网络分两种：`as_steps() if network.memoryless`。杆子的网络对每个观测单独作答，所以可以把各步拆开打乱；语言模型要*看着上文*作答，
+# 只有一个函数 `learning_rows` 知道网络分两种：`as_steps() if network.memoryless`。杆子的网络对每个观测单独作答，所以可以把各步拆开打乱；语言模型要*看着上文*作答，
 # 从句子里撕下来的词元就成了另一道题，所以整行不拆。而“拆”，其实只改变形状，别的什么都不变：
 
 # %%

@@ -278,7 +278,7 @@ show(chat_picture(pieces), "A chat of two questions, token by token; only the an
 # 下面是两个世界共用的更新，以及外面那一层训练循环。调用一次 `sft`，就是把示范从头到尾学一遍。
 
 # %%
-display(excerpt(sft, "shown = episodes.as_steps()", "return mean_metrics"))
+display(excerpt(sft, "rows = learning_rows", "return mean_metrics"))
 display(excerpt(RECIPE.train, "while run.iteration", "yield"))
 
 # %% [markdown] lang="en"

@@ -301,7 +301,7 @@ predicted = {
 
 # %%
 display(excerpt(reward_model.train, first="while run.iteration", last="yield"))
-display(excerpt(reward_model.reward_model, first="def loss_of", last="return bradley_terry_loss"))
+display(excerpt(reward_model.reward_model, first="for index in", last="return mean_metrics"))
 runs, records = {}, {}
 for name in NAMES:
     for noise in (0.0, 0.2):  # the noisy ones are for section 7

@@ -400,7 +400,7 @@ for name, rows in taught.items():
 
 # %%
 display(excerpt(relabel, "rewards = torch.zeros_like", "return replace"))
-display(excerpt(kl_shaped_rewards, "return select(rewards"))
+display(excerpt(kl_shaped_rewards, "return rewards - beta"))
 display(excerpt(ppo.train, "while run.iteration", "yield"))
 
 # %% [markdown] lang="en"

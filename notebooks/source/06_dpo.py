@@ -67,8 +67,8 @@ from notebooks.figures import (
 from notebooks.figures.credit import Credit, drawable, microscope
 from rl_core.algorithms.dpo import dpo, episode_logprobs, implicit_accuracy, with_reference
 from rl_core.evaluate import evaluate_actions
-from rl_core.losses import dpo as losses
-from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
+
+from rl_core.losses.dpo import dpo_loss, implicit_rewards, ipo_loss, smoothed_dpo_loss
 from rl_core.types import Pairs
 
 torch.set_num_threads(1)
@@ -160,8 +160,8 @@ predicted = {
 # 被选中的（chosen）回合是 $y^+$，被拒绝的（rejected）是 $y^-$。
 
 # %%
-display(excerpt(losses._margins, "chosen_rewards = beta", "margins ="))
-display(excerpt(dpo_loss, "loss = -logsigmoid"))
+display(excerpt(implicit_rewards, "return beta"))
+display(excerpt(dpo_loss, "chosen_rewards, rejected_rewards =", "bradley_terry_loss"))
 
 # %% [markdown] lang="en"
 # ## 2. Four answers, exactly
@@ -326,8 +326,8 @@ display(excerpt(episode_logprobs, "return evaluate"))
 # 下面就是 `dpo` 的全部，杆子和语言模型共用。调用一次，就把成对数据分成小批（minibatch）过一遍。
 
 # %%
-display(excerpt(dpo, "known = pairs if", "return mean_metrics"))
-display(excerpt(with_reference, "for start in range", "return ReferencedPairs"))
+display(excerpt(dpo, "if not isinstance(pairs", "return mean_metrics"))
+display(excerpt(with_reference, "ref_chosen, ref_rejected =", "return ReferencedPairs"))
 
 # %% [markdown] lang="en"
 # See what is *not* there: no `env`, no `rollout`, no `gae`, no critic. The reference is needed for one number per episode.
@@ -779,8 +779,8 @@ for name in NAMES:
 # $$L_{\text{smooth}} = -(1-\varepsilon) \log \sigma(\beta h) - \varepsilon \log \sigma(-\beta h), \qquad L_{\text{IPO}} = \Big( h - \frac{1}{2\beta} \Big)^2$$
 
 # %%
-display(excerpt(smoothed_dpo_loss, "margins, metrics", "loss ="))
-display(excerpt(ipo_loss, "margins, metrics", "loss ="))
+display(excerpt(smoothed_dpo_loss, "margins =", "loss ="))
+display(excerpt(ipo_loss, "margins =", "loss ="))
 
 
 def draw_losses(beta):

@@ -198,7 +198,7 @@ print(f"a policy of {BILLION} billion weights: a critic beside it takes {BILLION
 # 我们一个一个来。先看优势，在核心代码里是这样的：
 
 # %%
-excerpt(group_advantages, first="size = counts.sum", last="return torch.where")
+excerpt(group_advantages, first="size = counts.sum", last="return _in_deviations")
 
 # %% [markdown] lang="en"
 # (`counts` leaves out episodes that must not be learnt from, and `select(x, mask)` is `x` where the mask is True and 0
