@@ -8,11 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORE = sorted((ROOT / "rl_core").rglob("*.py"))
-ADAPTERS = [path for path in CORE if "adapters" in path.parts]
-INNER = [path for path in CORE if "adapters" not in path.parts]
-MATHS = [path for path in CORE if "losses" in path.parts or path.name == "advantages.py"]
+ADAPTERS = [path for path in CORE if "adapters" in path.relative_to(ROOT).parts]
+INNER = [path for path in CORE if "adapters" not in path.relative_to(ROOT).parts]
+MATHS = [path for path in CORE if "losses" in path.relative_to(ROOT).parts or path.name == "advantages.py"]
 RECIPES = sorted((ROOT / "lessons").rglob("*.py"))
-WORLDS = [path for path in RECIPES if "worlds" in path.parts]
+WORLDS = [path for path in RECIPES if "worlds" in path.relative_to(ROOT).parts]
 
 
 def named(path):
