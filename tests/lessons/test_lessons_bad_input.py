@@ -151,7 +151,7 @@ def test_a_turn_without_a_pair_is_told_with_what_to_change():
     recipe = RECIPES["reward_model"]
     config = replace(recipe.settings["cartpole"], start="scratch", starts=1, kinds=("clips",))
     run = Run.start(recipe, load("cartpole"), config, seed=0, device="cpu")
-    with pytest.raises(InvalidArgument, match=r"starts=1 gave no pair in turn \d+.*more starts"):
+    with pytest.raises(InvalidArgument, match=r"starts=1 gave no pair in iteration \d+.*more starts"):
         list(recipe.train(run))
 
 
