@@ -63,7 +63,7 @@ def test_the_line_of_a_result_ends_where_the_policy_stands():
 
 
 def test_a_world_that_is_over_early_is_saved_when_it_ends(tmp_path, monkeypatch):
-    short, long = begun(PPO, "cartpole"), begun(PPO, "language")
+    short, long = begun(RECIPES["sft"], "cartpole"), begun(RECIPES["sft"], "language")
     short.config = replace(short.config, iterations=1)
     saved = []
     monkeypatch.setattr(session, "save", lambda run, folder: saved.append((run.world.name, long.iteration)))
