@@ -22,14 +22,14 @@ SETTINGS = {
         update=PPOConfig(gamma=0.99, lam=0.95, clip=0.12, epochs=6, minibatches=4),
     ),
     "language": PPOSettings(
-        iterations=46,
+        iterations=44,
         rows=64,
         steps=32,
         learning_rate=4e-4,
         critic_learning_rate=1e-3,
         warmup=10,
         evaluate_every=4096,
-        update=PPOConfig(gamma=1.0, lam=1.0, beta=0.15, value_weight=1.0, epochs=2, minibatches=8, max_grad_norm=1.0),
+        update=PPOConfig(gamma=1.0, lam=1.0, beta=0.15, value_weight=1.0, epochs=3, minibatches=4, max_grad_norm=1.0),
     ),
     "chat_model": PPOSettings(
         iterations=12,

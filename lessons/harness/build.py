@@ -95,12 +95,9 @@ def trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
 
 
 def schedule_of(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the schedule of the learning rates, which moves once an iteration, or once a pass.
-
-    In a warm-up the first group's rate, the policy's, is 0.
-    """
-    if config.passes_before:
-        return warmed_up(optimizer, config)
+    """Return the schedule of the learning rates, which moves once an iteration, or once a pass."""
+    if len(optimizer.param_groups) > 1 and config.schedule != "one_cycle":
+        return beside_a_critic(optimizer, config)
     if config.schedule == "constant" or not config.learning_rate:
         return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     if config.schedule == "one_cycle":
@@ -120,18 +117,17 @@ def one_cycle(
     )
 
 
-def warmed_up(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return a schedule that begins after the warm-up, in which the policy's rate is 0 and the critic's at its highest.
+def beside_a_critic(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
+    """Return the schedule of a policy, the first group, beside its critic, whose rate does not fall.
 
-    At rate 0 Adam takes no step, to the last bit, and has its moments at hand when the policy's turn comes.
+    What the critic foresees moves as long as the policy does. In a warm-up the policy's rate is 0: Adam then takes no
+    step, to the last bit, and has its moments at hand when the policy's turn comes.
     """
-    falls = config.schedule == "linear"
-
-    def critic(move: int) -> float:
-        done = max(0, move - config.passes_before) / config.passes_in_all
-        return 1 - done if falls else 1.0
 
     def policy(move: int) -> float:
-        return 0.0 if move < config.passes_before else critic(move)
+        if move < config.passes_before:
+            return 0.0
+        is_constant = config.schedule == "constant"
+        return 1.0 if is_constant else 1 - (move - config.passes_before) / config.passes_in_all
 
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, [policy, critic])
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, [policy, lambda move: 1.0])

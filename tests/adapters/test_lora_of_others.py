@@ -59,7 +59,7 @@ def test_every_plain_linear_layer_but_the_last_has_an_adapter():
 
 
 def test_a_model_without_a_layer_for_it_is_told(monkeypatch):
-    monkeypatch.setattr("rl_core.adapters.language_lora.layers_to_adapt", lambda model: [])
+    monkeypatch.setattr("rl_core.adapters.language.lora.layers_to_adapt", lambda model: [])
     with pytest.raises(InvalidArgument, match=r"lora=2: LlamaForCausalLM has no linear layer.*lora=0"):
         LoRANetwork(language_model("llama"), rank=2)
 

@@ -88,7 +88,7 @@ def test_each_rate_reaches_its_own_group_alone(world, rates, moved):
 @pytest.mark.parametrize(
     "schedule, policy, critic",
     [
-        ("linear", [0, 0, 1, 0.75, 0.5, 0.25, 0], [1, 1, 1, 0.75, 0.5, 0.25, 0]),
+        ("linear", [0, 0, 1, 0.75, 0.5, 0.25, 0], [1, 1, 1, 1, 1, 1, 1]),
         ("constant", [0, 0, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1]),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_critic_learns_what_can_be_foreseen_and_only_with_a_rate(world, env, r
 @each_run
 def test_held_out_explained_variance_is_that_of_whole_unseen_episodes_by_hand(world):
     run = begun(PPO, world, seed=3)
-    for _ in run.lesson.train(run):
+    for _ in run.recipe.train(run):
         pass
     share = held_out_explained_variance(run, seed=11, episodes=6)
     played = rollout(run.world.examples(6, seed=11), run.network, seeded(11))
@@ -200,4 +200,4 @@ def test_every_variant_of_the_benchmark_gives_the_policy_the_same_turns_and_none
         configs = [task.config for task in todo if task.world == world]
         assert len({config.iterations - config.warmup for config in configs}) == 1
         assert len(configs) == len(VARIANTS) - 1  # one λ of the table is the lesson's own
-    assert not VARIANTS["V := 0"][0].critic
+    assert not VARIANTS["V := 0"][0].needs_critic
