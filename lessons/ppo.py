@@ -22,7 +22,7 @@ SETTINGS = {
         update=PPOConfig(gamma=0.99, lam=0.95, clip=0.12, epochs=6, minibatches=4),
     ),
     "language": PPOSettings(
-        iterations=44,
+        iterations=48,
         rows=64,
         steps=32,
         learning_rate=4e-4,

@@ -33,7 +33,12 @@ SETTINGS = {
     "language": RLHFSettings(
         sft=replace(sft.SETTINGS["language"], iterations=6),
         reward_model=reward_model.SETTINGS["language"],
-        ppo=replace(ppo.SETTINGS["language"], update=replace(ppo.SETTINGS["language"].update, beta=0.2)),
+        ppo=replace(
+            ppo.SETTINGS["language"],
+            iterations=54,
+            learning_rate=5e-4,
+            update=replace(ppo.SETTINGS["language"].update, beta=0.2, epochs=2),
+        ),
     ),
     "chat_model": RLHFSettings(
         sft=sft.SETTINGS["chat_model"], reward_model=reward_model.SETTINGS["chat_model"], ppo=ppo.SETTINGS["chat_model"]
