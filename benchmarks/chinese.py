@@ -50,6 +50,11 @@ CHINESE = {
     "right (pass@1) before": "训练前答对（pass@1）",
     "pass@8": "pass@8",
     "pass@8 before": "训练前 pass@8",
+    "critic, explained variance, half way": "评论家的解释方差，训练过半时",
+    "critic, explained variance, end": "评论家的解释方差，训练结束时",
+    ">= 0.70": ">= 0.70",
+    ">= 0.35": ">= 0.35",
+    ">= 0.3": ">= 0.3",
     # runs
     "SFT": "SFT",
     "Reward model": "奖励模型",

@@ -21,6 +21,7 @@ from benchmarks import table
 from benchmarks.table import LEARNING
 from lessons import best_of_n
 from lessons.harness.command_line import Options as BestOptions
+from lessons.harness.critic import held_out_explained_variance
 from lessons.harness.machine import exit_with, machine_info, writable_folder
 from lessons.harness.run import Run
 from lessons.harness.settings import BestOfNSettings, GRPOSettings
@@ -119,9 +120,14 @@ def measure(task: Task, device: str) -> Result:
         begin = recipe.make_run or Run.start
         run = begin(recipe, world, config, seed=task.seed, device=device, folder=folder)
         before = run.evaluate(seed=spawn(task.seed, "evaluate"))
+        explained: dict[str, float] = {}  # of the returns of whole unseen episodes, by the critic
         for record in recipe.train(run):
             assert record.get("first_ratio", 1.0) == 1.0
             run.quick_evaluate(seed=spawn(task.seed, "quick evaluate"))
+            stage = run.now
+            if stage.recipe.needs_critic and stage.iteration in (stage.config.iterations // 2, stage.config.iterations):
+                when = "end" if stage.iteration == stage.config.iterations else "half way"
+                explained[when] = held_out_explained_variance(stage, seed=spawn(task.seed, "critic"))
         after = run.evaluate(seed=spawn(task.seed, "evaluate"))
     steps, seconds = run.solved_at or (None, None)
     return asdict(task) | {
@@ -129,6 +135,7 @@ def measure(task: Task, device: str) -> Result:
         "before": run.stage_results.get("sft", before),  # of RLHF: its own clone, where its PPO starts
         "after": after | run.bounds(before, after),
         "stages": run.stage_results,
+        "explained_variance": explained,
         "steps": run.steps,
         "seconds": run.seconds,
         "steps_to_solved": steps,

@@ -55,6 +55,11 @@ def steps(bar: str) -> Row:
     return Row("live steps to 475", bar, lambda r: r["steps_to_solved"])
 
 
+def explained(when: str, bar: str) -> Row:
+    """Return the row of what the critic knows of the returns of 1,024 unseen episodes."""
+    return Row(f"critic, explained variance, {when}", bar, lambda r: r.get("explained_variance", {}).get(when))
+
+
 TONES = (
     Row("rude", "<= 3 %", after("rude"), percent),
     Row("polite", ">= 90 %", after("polite"), percent),
@@ -71,16 +76,23 @@ TABLES: dict[str, tuple[str, tuple[Row, ...]]] = {
             SAMPLED,
             GREEDY,
             steps("median <= 20,000, worst <= 40,000"),
+            explained("half way", ">= 0.70"),
             Row("seconds of training, one core", "median <= 2.5", lambda r: r["seconds"]),
         ),
     ),
     "ppo cartpole scratch": (
         "PPO, CartPole, from scratch",
-        (SAMPLED, GREEDY, steps("median <= 20,000, worst <= 40,000"), SECONDS),
+        (SAMPLED, GREEDY, steps("median <= 20,000, worst <= 40,000"), explained("half way", ""), SECONDS),
     ),
-    "ppo language": ("PPO, language model", TONES),
-    "rlhf cartpole": ("RLHF in three steps, CartPole", (SAMPLED, GREEDY, SECONDS)),
-    "rlhf language": ("RLHF in three steps, language model", TONES),
+    "ppo language": ("PPO, language model", (*TONES[:-1], explained("end", ">= 0.35"), SECONDS)),
+    "rlhf cartpole": (
+        "RLHF in three steps, CartPole",
+        (SAMPLED, GREEDY, explained("half way", ""), explained("end", ">= 0.3"), SECONDS),
+    ),
+    "rlhf language": (
+        "RLHF in three steps, language model",
+        (*TONES[:-1], explained("end", ">= 0.3"), SECONDS),
+    ),
     "dpo cartpole": (
         "DPO, CartPole, four rounds",
         (
