@@ -48,6 +48,10 @@ class Settings(Config):
         """Return the settings as the command line's options for all worlds want them."""
         return replace(self, start=start or self.start, **(self.quick_changes() if quick else {}))
 
+    def of_length(self, iterations: int) -> Self:
+        """Return the settings of a shorter or a longer run."""
+        return replace(self, iterations=iterations)
+
     def quick_changes(self) -> dict[str, Any]:
         """Return what a smoke run has less of."""
         return {"iterations": min(QUICK, self.iterations)}
@@ -227,6 +231,11 @@ class PPOSettings(PlaySettings):
             "replays": min(QUICK_REPLAYS, self.replays),
             "warmup": min(1, self.warmup),
         }
+
+    def of_length(self, iterations: int) -> Self:
+        """Return the settings of a shorter or a longer run, with as large a share of it for the critic alone."""
+        share = round(self.warmup * iterations / self.iterations)
+        return replace(self, iterations=iterations, warmup=min(share, iterations - 1))
 
     def idle(self) -> Self:
         """Return the settings of the control that must learn nothing, neither to act nor to foresee."""

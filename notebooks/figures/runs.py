@@ -29,6 +29,7 @@ def new_run(
     settings: Any = None,
     seed: int = SEED,
     update: Mapping[str, Any] | None = None,
+    iterations: int | None = None,
     **changes: Any,
 ) -> Run:
     """Return a run that has not begun: the recipe's settings of that world, or others, some of them changed.
@@ -36,7 +37,8 @@ def new_run(
     `changes` are fields of the settings; `update` holds those of the algorithm's own settings within.
     """
     check_choice("world", world, recipe.settings)
-    settings = replace(recipe.settings[world] if settings is None else settings, **changes)
+    settings = recipe.settings[world] if settings is None else settings
+    settings = replace(settings if iterations is None else settings.of_length(iterations), **changes)
     settings = replace(settings, update=replace(settings.update, **(update or {})))
     return Run.start(recipe, load(world), settings, seed=seed, device="cpu")
 

@@ -424,8 +424,8 @@ display(excerpt(ppo.train, "while run.iteration", "yield"))
 TURNS = {"cartpole": 50, "language": 22}
 runs = {}
 for name, world in worlds.items():
-    config = replace(RLHF[name].ppo, start=clone[name], scorer=place(name, "reward_model"), iterations=TURNS[name])
-    runs[name] = run = new_run(ppo.RECIPE, name, settings=config)
+    config = replace(RLHF[name].ppo, start=clone[name], scorer=place(name, "reward_model"))
+    runs[name] = run = new_run(ppo.RECIPE, name, settings=config, iterations=TURNS[name])
     played = rollout(world.examples(16, seed=SEED), run.network, torch.Generator().manual_seed(SEED))
     blind = replace(played, rewards=torch.full_like(played.rewards, torch.nan))
     same = torch.equal(relabel(played, run.scorer).rewards, relabel(blind, run.scorer).rewards)
@@ -709,8 +709,8 @@ for step, (lesson, less) in SMALL.items():
     used = {}
     for name in NAMES:
         links = {"scorer": place(name, "reward_model")} if step == "ppo" else {}
-        config = replace(getattr(RLHF[name], step), start=clone[name], iterations=2, **less, **links)
-        small = new_run(lesson.RECIPE, name, settings=config)
+        config = replace(getattr(RLHF[name], step), start=clone[name], **less, **links)
+        small = new_run(lesson.RECIPE, name, settings=config, iterations=2)
         used[name] = functions_used(lambda lesson=lesson, small=small: next(lesson.train(small)))
     shared = used["cartpole"] & used["language"]
     only = [", ".join(said.split(": ")[1] for said in sorted(used[name] - shared)) or "none" for name in NAMES]
@@ -806,9 +806,9 @@ LESS = {"cartpole": 34, "language": 22}
 broken, ends, hacked = {}, {}, {}
 for name in NAMES:
     for beta in PRICES[name]:
-        config = replace(RLHF[name].ppo, start=clone[name], scorer=place(name, "weak"), iterations=LESS[name])
+        config = replace(RLHF[name].ppo, start=clone[name], scorer=place(name, "weak"))
         config = replace(config, update=replace(config.update, beta=beta))
-        run = new_run(ppo.RECIPE, name, settings=config)
+        run = new_run(ppo.RECIPE, name, settings=config, iterations=LESS[name])
         points = [(0, *seen_twice(run))]
         for _ in watch(run):
             if run.iteration % 2 == 0:
