@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-cpus check lab lab-zh notebooks models benchmark real clean
+.PHONY: run test test-cpus check lab lab-zh notebooks models benchmark pictures real clean
 .DEFAULT_GOAL := run
 
 run: .venv/ready
@@ -40,6 +40,10 @@ models: .venv/ready
 # The table of the README, over all seeds.
 benchmark: .venv/ready
 	$(BIN)/python -m benchmarks.learning
+
+# The pictures of the README and of docs, from one run.
+pictures: .venv/ready
+	$(BIN)/python -m benchmarks.pictures
 
 # A real chat model, SmolLM2-135M-Instruct, on a CPU; it comes as a package, and no model hub is asked.
 real: .venv/ready-real

@@ -12,6 +12,9 @@ CHINESE = {
     "s": "秒",
     "CartPole: return": "倒立摆：回报",
     "language: rude, polite, right": "语言模型：粗鲁、礼貌、答对",
+    "question": "问题",
+    "before": "训练前",
+    "after PPO": "PPO 之后",
     # bars
     ">= 475 on every seed": "每个种子 >= 475",
     ">= 450 on every seed": "每个种子 >= 450",

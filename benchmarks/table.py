@@ -18,10 +18,12 @@ from lessons.one_page import pole, train, wishes, words
 Result = dict[str, Any]
 ROOT = Path(__file__).parent.parent
 HEAD_START = Path(__file__).with_name("head_start.json")
+ANSWERS = Path(__file__).with_name("answers.json")
 LEARNING, REAL = Path(__file__).with_name("learning.json"), Path(__file__).parent / "chat_model" / "summary.json"
 PAGES = {"README.md": "en", "README.zh.md": "zh", "docs/results.md": "en", "docs/results.zh.md": "zh"}
 BLOCK = "<!-- {name}: from {command} -->\n{text}\n<!-- end of {name} -->"
 MADE_BY = {
+    "answers": "python -m benchmarks.pictures",
     "one page": "lessons/one_page.py",
     "summary": "python -m benchmarks.learning",
     "results": "python -m benchmarks.learning",
@@ -262,6 +264,12 @@ def in_language(language: str) -> Callable[[str], str]:
     return (lambda text: CHINESE[text] if text else "") if language == "zh" else (lambda text: text)
 
 
+def answers(language: str) -> str:
+    """Return some questions with the language model's answers before and after PPO."""
+    word, rows = in_language(language), json.loads(ANSWERS.read_text(encoding="utf-8"))[language]
+    return markdown_table([word("question"), word("before"), word("after PPO")], rows)
+
+
 def one_page() -> str:
     """Return the functions of the one-page program, as code in Markdown."""
     functions = (inspect.getsource(function).rstrip() for function in (pole, words, wishes, train))
@@ -278,6 +286,7 @@ def with_table(text: str, name: str, rows: str) -> str:
 def renewed(text: str, language: str) -> str:
     """Return a page with all of its tables made anew from what is stored."""
     stored = json.loads(LEARNING.read_text(encoding="utf-8"))
+    text = with_table(text, "answers", answers(language))
     text = with_table(text, "one page", one_page())
     text = with_table(text, "head start", head_start.table(json.loads(HEAD_START.read_text(encoding="utf-8"))))
     text = with_table(text, "summary", summary(stored, language))
