@@ -54,7 +54,7 @@ class Task:
     world: str
     seed: int
     variant: str = ""
-    """Nothing; scratch: an untrained start; noisy: wrong labels; learnt: rewards of a reward model trained for it, with
+    """Empty; or scratch: an untrained start; noisy: wrong labels; learnt: rewards of a reward model trained for it, with
     the KL in the reward; learnt k3: the same, with the KL in the loss."""
     learns: bool = True
     """False: the control, whose learning rate is 0."""
@@ -175,7 +175,7 @@ def main() -> None:
 
 
 def run(options: Options) -> None:
-    """Nothing; each result was stored as it came, and the tables are in the README."""
+    """Store each result as it comes, and put the tables into the pages."""
     names = list(dict.fromkeys(task.name for task in tasks()))
     for name in options.only:
         check_choice("only", name, names)

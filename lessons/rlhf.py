@@ -84,7 +84,7 @@ class Stages:
         return stages
 
     def enter(self, number: int) -> None:
-        """Nothing; that step is the one under way, at its beginning."""
+        """Begin that step."""
         clone, taste = str(self.folder / "sft"), str(self.folder / "reward_model")
         links: tuple[dict[str, str], ...] = ({}, {"start": clone}, {"start": clone, "scorer": taste})
         config = (self.config.sft, self.config.reward_model, self.config.ppo)[number]
@@ -95,7 +95,7 @@ class Stages:
         self.now.config = config  # a checkpoint must not depend on where the folder lies
 
     def leave(self, results: Results) -> None:
-        """Nothing; what the step under way has made is in the folder, and the next one is under way."""
+        """Write what the step under way has made into the folder, and begin the next one."""
         name = self.now.recipe.name
         self.now.export(self.folder / name)
         self.stage_results[name] = results

@@ -200,7 +200,7 @@ def test_sft_with_an_adapter_makes_what_was_shown_likelier():
 
 
 def rows_seen(network, sizes):
-    """Nothing; the list grows by the rows of every call of the network."""
+    """Add the rows of every call of the network to the list."""
     network.register_forward_pre_hook(lambda _, given: sizes.append(len(given[1])))
 
 

@@ -55,7 +55,7 @@ def theirs(trainer, batch):
 
 
 def agree(network, loss, expected, tolerance=2e-6):
-    """Nothing; our loss and its gradient are theirs."""
+    """Assert that our loss and its gradient are theirs."""
     value, slopes = expected
     assert loss.item() == pytest.approx(value, abs=tolerance)
     ours = torch.autograd.grad(loss, list(network.model.parameters()))

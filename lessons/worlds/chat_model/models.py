@@ -128,7 +128,7 @@ def _read(model: str, kind: Any, source: str, options: dict[str, Any]) -> Any:
 
 
 def _check_template(model: str, tokenizer: Any) -> None:
-    """Nothing; InvalidArgument without a chat template; a model that would think aloud first is told not to."""
+    """Raise InvalidArgument without a chat template; tell a model that would think aloud first not to."""
     template = getattr(tokenizer, "chat_template", None)
     if isinstance(template, dict):  # several, by name
         template = tokenizer.chat_template = template.get("default")

@@ -147,7 +147,7 @@ class GymEnv:
         return self._engine.draw_starts(rows // self.group_size, self._generator).repeat(self.group_size, axis=0)
 
     def _see(self, obs: Array, rows: Array) -> None:
-        """Nothing; the rows' last observations are now these."""
+        """Keep these as the rows' last observations."""
         known = self.obs_count is None or bool(
             ((obs >= self._first_obs) & (obs - self._first_obs < self.obs_count)).all()
         )

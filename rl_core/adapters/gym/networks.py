@@ -116,7 +116,7 @@ class MLPScorer(nn.Module):
 
     @torch.no_grad()
     def scale_by(self, factor: float) -> None:
-        """Nothing; all rewards are from now on so many times as large."""
+        """Make all rewards so many times as large from now on."""
         for parameter in self.reward[-1].parameters():
             parameter.mul_(factor)
 

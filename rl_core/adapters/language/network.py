@@ -171,7 +171,7 @@ class TokenNetwork(Still):
         return torch.arange(count - last, count, device=tokens.device)
 
     def _check(self, tokens: Tensor, length: int = 0) -> None:
-        """Nothing; an error for ids without an embedding and for rows beyond the context."""
+        """Raise InvalidArgument for ids without an embedding and for rows beyond the context."""
         outside = tokens[(tokens < 0) | (tokens >= self.vocabulary)]
         if len(outside):
             raise InvalidArgument(

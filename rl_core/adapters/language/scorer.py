@@ -108,7 +108,7 @@ class TokenScorer(Still):
 
     @torch.no_grad()
     def scale_by(self, factor: float) -> None:
-        """Nothing; all scores are from now on so many times as large."""
+        """Make all scores so many times as large from now on."""
         for parameter in self.model.score.parameters():
             parameter.mul_(factor)
 
