@@ -54,7 +54,7 @@ class Task:
     world: str
     seed: int
     variant: str = ""
-    """Empty; or scratch: an untrained start; noisy: wrong labels; learnt: rewards of a reward model trained for it, with
+    """Empty, or scratch: untrained start; noisy: wrong labels; learnt: rewards of a reward model trained for it, with
     the KL in the reward; learnt k3: the same, with the KL in the loss."""
     learns: bool = True
     """False: the control, whose learning rate is 0."""
