@@ -53,7 +53,6 @@ import torch
 from IPython.display import Markdown, display
 from torch.nn.utils import parameters_to_vector
 
-from benchmarks.table import LEARNING
 from lessons import grpo as lesson
 from lessons import ppo as with_critic
 from lessons import reinforce as relative
@@ -64,6 +63,7 @@ from notebooks.figures import (
 )  # fmt: skip
 from notebooks.figures.credit import drawable
 from notebooks.figures.groups import Group, forks, group_bars
+from notebooks.figures.page import CORE
 from rl_core.advantages import group_advantages, leave_one_out_advantages, on_every_step
 from rl_core.algorithms.grpo import grpo
 from rl_core.evaluate import evaluate_actions
@@ -611,6 +611,7 @@ for said, evaluation in found.items():
     print(
         f"{said:<5} pole stands {evaluation['sampled_return']:.0f} steps, having played {history[said][-1]['steps']:,} steps"
     )
+LEARNING = CORE.parent / "benchmarks" / "learning.json"
 stored = [one for one in json.loads(LEARNING.read_text("utf-8"))["results"] if one["learns"]]
 for name in NAMES:
     needed = {kind: median(one["steps_to_solved"] for one in stored if one["name"] == f"{kind} {name}")
