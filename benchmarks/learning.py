@@ -31,6 +31,7 @@ from lessons.worlds.seeds import spawn
 from rl_core.errors import InvalidArgument, RLCoreError, check_choice, check_count
 
 SEEDS = range(5)
+VERSION = "0.2.0"  # of the code that makes the results; pages tell of those that an older one made
 VARIANTS: dict[str, Callable[[Any], Any]] = {
     "": lambda config: config,
     "scratch": lambda config: replace(config, start="scratch"),
@@ -191,6 +192,7 @@ def run(options: Options) -> None:
         )
         stored["made"][result["name"]] = {
             "command": f'python -m benchmarks.learning --only "{result["name"]}"',
+            "version": VERSION,
             "device": options.device,
             "machine": machine_info() | {"threads": 1, "runs at a time": options.jobs},
             "seconds": round(time.perf_counter() - began),

@@ -242,7 +242,8 @@ def table(stored: dict[str, Any], language: str) -> str:
         if not runs:
             continue
         control = [result for result in stored["results"] if result["name"] == name and not result["learns"]]
-        lines.append([f"**{word(title)}**, {len(runs)} {word('seeds')}", "", "", "", ""])
+        version = stored["made"][name]["version"] if name in stored["made"] else ""
+        lines.append([f"**{word(title)}**, {len(runs)} {word('seeds')}, {version}", "", "", "", ""])
         lines += [line(row, runs, control, word) for row in rows]
     return markdown_table(head, lines, align="llrrr")
 

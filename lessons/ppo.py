@@ -22,10 +22,10 @@ SETTINGS = {
         update=PPOConfig(gamma=0.99, lam=0.95, clip=0.12, epochs=6, minibatches=4),
     ),
     "language": PPOSettings(
-        iterations=48,
+        iterations=50,
         rows=64,
         steps=32,
-        learning_rate=4e-4,
+        learning_rate=3e-4,
         critic_learning_rate=1e-3,
         warmup=10,
         evaluate_every=4096,

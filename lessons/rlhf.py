@@ -35,8 +35,8 @@ SETTINGS = {
         reward_model=reward_model.SETTINGS["language"],
         ppo=replace(
             ppo.SETTINGS["language"],
-            iterations=54,
-            learning_rate=5e-4,
+            iterations=56,
+            learning_rate=3.75e-4,
             update=replace(ppo.SETTINGS["language"].update, beta=0.2, epochs=2),
         ),
     ),
