@@ -736,7 +736,7 @@ FAST = {name: 3 * PPO[name].learning_rate for name in NAMES}
 ratios = {}
 for name in NAMES:
     for clip in (0.2, None):
-        run = new_run(lesson.RECIPE, name, learning_rate=FAST[name], update={"clip": clip})
+        run = new_run(lesson.RECIPE, name, learning_rate=FAST[name], warmup=0, update={"clip": clip})
         played = rollout(run.env, run.network, run.generator)
         with torch.no_grad():
             old = evaluate_actions(run.network, played.episodes()).logprobs
@@ -846,8 +846,8 @@ for (name, quantity, when), guess in predicted.items():
 #
 # - **The pole collapses without it**, or at best limps behind. A few lucky pushes are promised the earth, the policy follows, and soon it is certain
 #   of everything it does: its entropy, which measures indecision, is next to nothing. There it is stuck. A policy that
-#   always does the same has nothing to compare, and learns nothing any more, however badly it fares. With the clip, the
-#   same haste does no harm.
+#   always does the same has nothing to compare, and learns nothing any more, however badly it fares. With the clip, most
+#   runs live through the same haste; the table tells which did not.
 # - **The language model is wounded.** It still grows polite, since the pressure is the same, but on the way it strays far
 #   further, and pays with what it knew: look at the share of right answers. Towards the end, as the learning rate falls, it begins
 #   to recover. The anchor and a good starting policy have kept it from worse.
@@ -871,7 +871,7 @@ for (name, quantity, when), guess in predicted.items():
 # **裁剪有什么用？** 实线有裁剪，虚线没有，每条线是一个随机种子。（表中的 ratio gap 是一个小批里最大的 $|\rho - 1|$，在每次更新内取平均。）
 #
 # - **没有它，杆子垮了**，最好的情形也只是一瘸一拐地落在后面。几次碰巧走运的推动得到了天大的许诺，策略便跟着走，很快就对自己做的一切深信不疑：衡量犹豫程度的熵（entropy）几乎为零。
-#   然后它就卡在那里了。永远做同样动作的策略，没有东西可比较，结果再糟也学不到任何东西。有了裁剪，同样的冒进却没有造成损害。
+#   然后它就卡在那里了。永远做同样动作的策略，没有东西可比较，结果再糟也学不到任何东西。有了裁剪，同样的冒进大多能挺过来；没挺过来的，表里看得到。
 # - **语言模型受了伤。** 它照样变得礼貌，因为压力是一样的；但途中走得远得多，代价是原来会的东西：看看答对的比例就知道。到了后期，学习率降下来，
 #   它才开始恢复。有锚，起点又好，才没有更糟。
 #
