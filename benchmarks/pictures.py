@@ -20,7 +20,7 @@ from rl_core.rollout import rollout
 SEED = 0
 EXAMPLES = 42  # held-out questions, of which the first of each language that changed are shown
 SHOWN = 3
-PICTURES = ("film.gif", "curves.png", "calibration.png")
+PICTURES = ("film.gif", "curves.png")
 
 
 def answers(folder: Path) -> dict[str, list[list[str]]]:
