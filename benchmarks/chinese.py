@@ -15,6 +15,13 @@ CHINESE = {
     "question": "问题",
     "before": "训练前",
     "after PPO": "PPO 之后",
+    "start": "起点",
+    "entropy at first, nats": "最初的熵（奈特）",
+    "live steps to 475: median": "达到 475 所用的有效步数：中位数",
+    "clone": "克隆策略",
+    "clone, unsure": "克隆策略，没有把握",
+    "clone, decision drawn anew": "克隆策略，决定重新随机初始化",
+    "scratch": "从零开始",
     # bars
     ">= 475 on every seed": "每个种子 >= 475",
     ">= 450 on every seed": "每个种子 >= 450",

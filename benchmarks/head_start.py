@@ -1,10 +1,11 @@
-"""Why the clone needs longer to stand than a network that knows nothing: `python -m benchmarks.head_start`.
+"""What the clone's head start is worth to PPO: `python -m benchmarks.head_start`.
 
 The clone brings two things: what its hidden layers compute, and what it decides with them, with confidence. Each start
 takes one of them away. Only the policy's start differs; everything else is PPO as `lessons.ppo` has it.
 """
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -22,7 +23,7 @@ from lessons.ppo import RECIPE, SETTINGS
 from lessons.worlds import load
 
 STORED = Path(__file__).with_name("head_start.json")
-SEEDS = range(10)
+SEEDS = range(5)
 DECISIVE = 0.1  # what is left of the clone's logits where it is no longer sure
 STARTS = ("clone", "clone, unsure", "clone, decision drawn anew", "scratch")
 
@@ -61,16 +62,17 @@ def measure(start: str, seed: int) -> dict[str, Any]:
     return {"start": start, "seed": seed, "steps_to_solved": steps, "entropy": records[0]["entropy"]}
 
 
-def table(results: list[dict[str, Any]]) -> str:
-    """Return the starts side by side in Markdown: entropy of the first rollout, and live steps to 475."""
+def table(results: list[dict[str, Any]], word: Callable[[str], str] = str) -> str:
+    """Return the starts side by side in Markdown: the entropy of the first rollout, and live steps to 475."""
     head = ("start", "entropy at first, nats", "live steps to 475: median", "range over seeds")
     lines = []
     for start in STARTS:
         rows = [row for row in results if row["start"] == start]
         steps = [row["steps_to_solved"] or float("inf") for row in rows]
         entropy = sum(row["entropy"] for row in rows) / len(rows)
-        lines.append((start, number(entropy), number(median(steps)), f"{number(min(steps))} to {number(max(steps))}"))
-    return markdown_table(head, lines, align="lrrr")
+        spread = f"{number(min(steps))} {word('to')} {number(max(steps))}"
+        lines.append((word(start), number(entropy), number(median(steps)), spread))
+    return markdown_table([word(cell) for cell in head], lines, align="lrrr")
 
 
 def main(seeds: int = len(SEEDS), jobs: int = 2, out: Path = STORED) -> None:

@@ -13,7 +13,7 @@ from benchmarks import head_start
 from benchmarks.chinese import CHINESE
 from lessons.harness.report.chat_model import in_markdown
 from lessons.harness.report.numbers import markdown_table, number, percent
-from lessons.one_page import pole, train, wishes, words
+from lessons.one_page import pole, train, words
 
 Result = dict[str, Any]
 ROOT = Path(__file__).parent.parent
@@ -271,9 +271,14 @@ def answers(language: str) -> str:
     return markdown_table([word("question"), word("before"), word("after PPO")], rows)
 
 
+def starts(language: str) -> str:
+    """Return what each start of PPO in CartPole is worth."""
+    return head_start.table(json.loads(HEAD_START.read_text(encoding="utf-8")), in_language(language))
+
+
 def one_page() -> str:
     """Return the functions of the one-page program, as code in Markdown."""
-    functions = (inspect.getsource(function).rstrip() for function in (pole, words, wishes, train))
+    functions = (inspect.getsource(function).rstrip() for function in (pole, words, train))
     return "```python\n" + "\n\n".join(functions) + "\n```"
 
 
@@ -289,7 +294,7 @@ def renewed(text: str, language: str) -> str:
     stored = json.loads(LEARNING.read_text(encoding="utf-8"))
     text = with_table(text, "answers", answers(language))
     text = with_table(text, "one page", one_page())
-    text = with_table(text, "head start", head_start.table(json.loads(HEAD_START.read_text(encoding="utf-8"))))
+    text = with_table(text, "head start", starts(language))
     text = with_table(text, "summary", summary(stored, language))
     text = with_table(text, "results", table(stored, language))
     return with_table(text, "real", in_markdown(json.loads(REAL.read_text(encoding="utf-8"))))
