@@ -279,7 +279,7 @@ def starts(language: str) -> str:
 def one_page() -> str:
     """Return the functions of the one-page program, as code in Markdown."""
     functions = (inspect.getsource(function).rstrip() for function in (pole, words, train))
-    return "```python\n" + "\n\n".join(functions) + "\n```"
+    return "```python\n" + "\n\n\n".join(functions) + "\n```"
 
 
 def with_table(text: str, name: str, rows: str) -> str:
