@@ -41,7 +41,7 @@ Result = dict[str, Any]
 
 def at_once(config: PPOSettings) -> PPOSettings:
     """Return the settings without the warm-up, whose turns fall away."""
-    return replace(config, iterations=config.iterations - config.warmup, warmup=0)
+    return replace(config, iterations=config.passes_in_all, warmup=0.0)
 
 
 def with_lam(lam: float) -> Callable[[PPOSettings], PPOSettings]:
@@ -108,12 +108,12 @@ def measure(task: Task, *, quick: bool) -> Result:
         return held_out_explained_variance(run, seed=spawn(task.seed, "critic"), episodes=episodes)
 
     records, explained = recipe.train(run), {}  # half way means nothing where every drive stands: all returns are equal
-    for _ in range(config.warmup):
+    for _ in range(config.passes_before):
         next(records)
     explained["start"], agreed = known(), agreement(gradients(run, seed=spawn(task.seed, "gradients")))
     for _ in records:
         run.quick_evaluate(seed=spawn(task.seed, "quick evaluate"))
-        if run.iteration == config.warmup + (config.iterations - config.warmup) // 2:
+        if run.iteration == config.passes_before + config.passes_in_all // 2:
             explained["half way"] = known()
     explained["end"] = known()
     return asdict(task) | {

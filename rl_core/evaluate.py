@@ -9,7 +9,7 @@ from torch import Tensor
 from rl_core.errors import InvalidArgument
 from rl_core.interfaces import Network
 from rl_core.masked import select
-from rl_core.types import Episodes, Evaluation
+from rl_core.types import Episodes, Evaluation, wider
 
 AnyEpisodes = TypeVar("AnyEpisodes", bound=Episodes)
 
@@ -61,14 +61,15 @@ def evaluate_actions(network: Network, episodes: Episodes) -> Evaluation:
 
 @torch.no_grad()
 def evaluate_in(minibatches: Sequence[Tensor], network: Network, episodes: Episodes) -> Evaluation:
-    """Return the evaluation of all rows without gradient, computed in the given minibatches.
+    """Return the evaluation of all rows without gradient, computed in the given minibatches, each without its padding.
 
     A sum in another order differs in the last bit; in the very minibatches that are learned from first, it does not.
     """
-    parts = [evaluate_actions(network, episodes.rows(index)) for index in minibatches]
+    parts = [evaluate_actions(network, episodes.rows(index).trim()) for index in minibatches]
     back = torch.cat(list(minibatches)).argsort()
     columns = zip(*((part.logprobs, part.entropy, part.values) for part in parts), strict=True)
-    return Evaluation(*(torch.cat(column)[back] for column in columns))
+    steps = episodes.mask.shape[1]
+    return Evaluation(*(torch.cat([wider(x, steps - x.shape[1]) for x in column])[back] for column in columns))
 
 
 def learning_rows(network: Network, episodes: AnyEpisodes) -> AnyEpisodes:

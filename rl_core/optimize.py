@@ -24,6 +24,10 @@ class Sliceable(Protocol):
         """Return the chosen rows."""
         ...
 
+    def trim(self) -> Self:
+        """Return the same rows without the columns that are padding in all of them."""
+        ...
+
 
 AnySliceable = TypeVar("AnySliceable", bound=Sliceable)
 
@@ -64,7 +68,7 @@ def optimizer_step(
     total_weight = weight_of(minibatch) if total_weight is None else total_weight
     metrics: Metrics = {}
     for index in torch.arange(len(minibatch)).split(micro_rows or len(minibatch)):
-        part = minibatch.rows(index)
+        part = minibatch.rows(index).trim()
         weight = weight_of(part)
         if not weight:
             continue

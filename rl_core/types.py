@@ -155,17 +155,17 @@ class Episodes(_Tensors):
             raise InvalidArgument("parts is empty; pass at least one.")
         pads = max(part.prompt.tokens.shape[1] for part in parts)
         steps = max(part.actions.shape[1] for part in parts)
-        prompts = [part.prompt.map(lambda x: _wider(x, pads - x.shape[1], in_front=True)) for part in parts]
+        prompts = [part.prompt.map(lambda x: wider(x, pads - x.shape[1], in_front=True)) for part in parts]
         names = [field.name for field in fields(cls) if field.name != "prompt"]
         rows = {
-            name: torch.cat([_wider(getattr(part, name), steps - part.actions.shape[1]) for part in parts])
+            name: torch.cat([wider(getattr(part, name), steps - part.actions.shape[1]) for part in parts])
             for name in names
         }
         prompt = Prompt(torch.cat([p.tokens for p in prompts]), torch.cat([p.mask for p in prompts]))
         return cls(prompt=prompt, **rows)
 
 
-def _wider(x: Tensor, columns: int, *, in_front: bool = False) -> Tensor:
+def wider(x: Tensor, columns: int, *, in_front: bool = False) -> Tensor:
     """Return x [B, T, ...] with so many columns of zeros (False) behind it, or in front."""
     zeros = x.new_zeros(x.shape[0], columns, *x.shape[2:])
     return torch.cat([zeros, x] if in_front else [x, zeros], dim=1)

@@ -48,10 +48,6 @@ class Settings(Config):
         """Return the settings as the command line's options for all worlds want them."""
         return replace(self, start=start or self.start, **(self.quick_changes() if quick else {}))
 
-    def of_length(self, iterations: int) -> Self:
-        """Return the settings of a shorter or a longer run."""
-        return replace(self, iterations=iterations)
-
     def quick_changes(self) -> dict[str, Any]:
         """Return what a smoke run has less of."""
         return {"iterations": min(QUICK, self.iterations)}
@@ -207,35 +203,23 @@ class PPOSettings(PlaySettings):
 
     critic_learning_rate: NonNegative = 1e-3
     """Peak learning rate of the critic (Adam), >= 0."""
-    warmup: Annotated[int, partial(check_count, low=0)] = 0
-    """The first so many iterations teach the critic alone, while the policy stays as it was, >= 0."""
+    warmup: Share = 0.0
+    """Share of the iterations, the first, in which the critic alone learns, in [0, 1]; one is left to the policy."""
     replays: Annotated[int, partial(check_count, low=0)] = 64
     """How often the report plays on from a state to find its true value: 2 or more, or 0 for not at all."""
     update: PPOConfig = field(default_factory=PPOConfig)
 
     def __post_init__(self) -> None:
-        """Check every field, and that a warm-up leaves the policy its iterations."""
+        """Check every field, and that they go together."""
         super().__post_init__()
         if self.replays:
             check_count("replays", self.replays, 2)
-        if self.warmup >= self.iterations:
-            raise InvalidArgument(
-                f"warmup={self.warmup} with iterations={self.iterations} leaves the policy none; pass fewer."
-            )
         if self.warmup and self.schedule == "one_cycle":
             raise InvalidArgument(f"schedule='one_cycle' with warmup={self.warmup}; pass linear or constant.")
 
     def quick_changes(self) -> dict[str, Any]:
         """Return what a smoke run has less of."""
-        return super().quick_changes() | {
-            "replays": min(QUICK_REPLAYS, self.replays),
-            "warmup": min(1, self.warmup),
-        }
-
-    def of_length(self, iterations: int) -> Self:
-        """Return the settings of a shorter or a longer run, with as large a share of it for the critic alone."""
-        share = round(self.warmup * iterations / self.iterations)
-        return replace(self, iterations=iterations, warmup=min(share, iterations - 1))
+        return super().quick_changes() | {"replays": min(QUICK_REPLAYS, self.replays)}
 
     def idle(self) -> Self:
         """Return the settings of the control that must learn nothing, neither to act nor to foresee."""
@@ -244,12 +228,12 @@ class PPOSettings(PlaySettings):
     @property
     def passes_in_all(self) -> int:
         """Return in how many moves the learning rates come down: all but those of the warm-up."""
-        return self.iterations - self.warmup
+        return self.iterations - self.passes_before
 
     @property
     def passes_before(self) -> int:
         """Return for how many moves nothing but the critic learns."""
-        return self.warmup
+        return min(round(self.warmup * self.iterations), self.iterations - 1)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ def new_run(
     settings: Any = None,
     seed: int = SEED,
     update: Mapping[str, Any] | None = None,
-    iterations: int | None = None,
     **changes: Any,
 ) -> Run:
     """Return a run that has not begun: the recipe's settings of that world, or others, some of them changed.
@@ -38,7 +37,7 @@ def new_run(
     """
     check_choice("world", world, recipe.settings)
     settings = recipe.settings[world] if settings is None else settings
-    settings = replace(settings if iterations is None else settings.of_length(iterations), **changes)
+    settings = replace(settings, **changes)
     settings = replace(settings, update=replace(settings.update, **(update or {})))
     return Run.start(recipe, load(world), settings, seed=seed, device="cpu")
 

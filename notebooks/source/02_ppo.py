@@ -736,7 +736,7 @@ FAST = {name: 3 * PPO[name].learning_rate for name in NAMES}
 ratios = {}
 for name in NAMES:
     for clip in (0.2, None):
-        run = new_run(lesson.RECIPE, name, learning_rate=FAST[name], warmup=0, update={"clip": clip})
+        run = new_run(lesson.RECIPE, name, learning_rate=FAST[name], warmup=0.0, update={"clip": clip})
         played = rollout(run.env, run.network, run.generator)
         with torch.no_grad():
             old = evaluate_actions(run.network, played.episodes()).logprobs

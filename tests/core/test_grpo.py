@@ -231,10 +231,11 @@ def test_without_a_reference_nothing_is_paid_for_going_far(world, name, options,
 @both_worlds
 def test_every_row_is_learnt_from_once_a_pass_and_each_pass_is_dealt_anew(world, device):
     played, seen = played_in(world, device), []
-    network = world.network(device=device, dtype=torch.float64)
-    forward = network.forward
+    played = replace(played, mask=torch.ones_like(played.mask))  # no padding is cut, and every row is known by its obs
     numbered = {str(row.tolist()): number for number, row in enumerate(played.obs)}
     assert len(numbered) == 10
+    network = world.network(device=device, dtype=torch.float64)
+    forward = network.forward
 
     def count(prompt, obs):
         output = forward(prompt, obs)
@@ -243,7 +244,8 @@ def test_every_row_is_learnt_from_once_a_pass_and_each_pass_is_dealt_anew(world,
         return output
 
     network.forward = count
-    UPDATES["grpo"].once(network, None, descend(network), played, seeded(0, device), epochs=3, minibatches=4)
+    sizes = {"epochs": 3, "minibatches": 4, "max_sampler_gap": None}
+    UPDATES["grpo"].once(network, None, descend(network), played, seeded(0, device), **sizes)
     passes = [seen[start : start + 4] for start in (0, 4, 8)]
     assert len(seen) == 12 and all(sorted(row for part in one for row in part) == list(range(10)) for one in passes)
     assert len({frozenset(one) for one in passes}) == 3

@@ -9,7 +9,7 @@ ITERATIONS = 4
 SMALL = {
     "sft": {"demonstrations": 16},
     "reward_model": {"starts": 16},
-    "ppo": {"rows": 8, "steps": 16, "warmup": 1},
+    "ppo": {"rows": 8, "steps": 16, "warmup": 0.3},
     "dpo": {"starts": 16, "passes": 2},
     "grpo": {"rows": 16, "steps": 16},
     "reinforce": {"rows": 16, "steps": 16},
