@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lessons import ppo
-from lessons.harness.critic import held_out_explained_variance
+from lessons.harness.critic import HalfWay, held_out_explained_variance
 from lessons.harness.machine import exit_with, machine_info, writable_folder
 from lessons.harness.recipe import Recipe
 from lessons.harness.report.numbers import markdown_table, number
@@ -98,7 +98,7 @@ def tasks(options: Options) -> list[Task]:
 
 
 def measure(task: Task, *, quick: bool) -> Result:
-    """Return what one run reached, and what its critic knew at the start, half way and at the end."""
+    """Return what one run reached, and what its critic knew at the start, half way up and at the end."""
     recipe, config = VARIANTS[task.variant][0], task.config
     config = config.adjusted(start=None, quick=True) if quick else config
     run = Run.start(recipe, load(task.world), config, seed=task.seed, device="cpu")
@@ -107,14 +107,15 @@ def measure(task: Task, *, quick: bool) -> Result:
     def known() -> float:
         return held_out_explained_variance(run, seed=spawn(task.seed, "critic"), episodes=episodes)
 
-    records, explained = recipe.train(run), {}  # half way means nothing where every drive stands: all returns are equal
+    records, explained = recipe.train(run), {}
+    half_way = HalfWay.of(run.world, run.evaluate(seed=spawn(task.seed, "evaluate"), quick=True))
     for _ in range(config.passes_before):
         next(records)
     explained["start"], agreed = known(), agreement(gradients(run, seed=spawn(task.seed, "gradients")))
     for _ in records:
-        run.quick_evaluate(seed=spawn(task.seed, "quick evaluate"))
-        if run.iteration == config.passes_before + config.passes_in_all // 2:
-            explained["half way"] = known()
+        results = run.quick_evaluate(seed=spawn(task.seed, "quick evaluate"))
+        half_way.look(run, results, seed=spawn(task.seed, "critic"), episodes=episodes)
+    explained |= {} if half_way.share is None else {"half way": half_way.share}
     explained["end"] = known()
     return asdict(task) | {
         "explained_variance": explained,
@@ -165,8 +166,8 @@ def table(results: Sequence[Result]) -> str:
 def cells(group: Sequence[Result], headline: str) -> Iterator[str]:
     """Yield what is told of the runs of one variant."""
     for when in ("start", "half way", "end"):
-        shares = [result["explained_variance"][when] for result in group]
-        yield f"{median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})"
+        shares = [share for result in group if (share := result["explained_variance"].get(when)) is not None]
+        yield f"{median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})" if shares else "never"
     yield f"{median(result['agreement'] for result in group):.2f}"
     yield number(median(result["after"][headline] for result in group))
     solved = [result["steps_to_solved"] for result in group if result["steps_to_solved"] is not None]

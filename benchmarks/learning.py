@@ -21,7 +21,7 @@ from benchmarks import table
 from benchmarks.table import LEARNING
 from lessons import best_of_n
 from lessons.harness.command_line import Options as BestOptions
-from lessons.harness.critic import held_out_explained_variance
+from lessons.harness.critic import HalfWay, held_out_explained_variance
 from lessons.harness.machine import exit_with, machine_info, writable_folder
 from lessons.harness.run import Run
 from lessons.harness.settings import BestOfNSettings, GRPOSettings
@@ -122,13 +122,18 @@ def measure(task: Task, device: str) -> Result:
         run = begin(recipe, world, config, seed=task.seed, device=device, folder=folder)
         before = run.evaluate(seed=spawn(task.seed, "evaluate"))
         explained: dict[str, float] = {}  # of the returns of whole unseen episodes, by the critic
+        half_way = None
         for record in recipe.train(run):
             assert record.get("first_ratio", 1.0) == 1.0
-            run.quick_evaluate(seed=spawn(task.seed, "quick evaluate"))
-            stage = run.now
-            if stage.recipe.needs_critic and stage.iteration in (stage.config.iterations // 2, stage.config.iterations):
-                when = "end" if stage.iteration == stage.config.iterations else "half way"
-                explained[when] = held_out_explained_variance(stage, seed=spawn(task.seed, "critic"))
+            results, stage = run.quick_evaluate(seed=spawn(task.seed, "quick evaluate")), run.now
+            if not stage.recipe.needs_critic:
+                continue
+            half_way = half_way or HalfWay.of(world, run.stage_results.get("sft", before))
+            half_way.look(stage, results, seed=spawn(task.seed, "critic"))
+            if half_way.share is not None:
+                explained["half way"] = half_way.share
+            if stage.iteration == stage.config.iterations:
+                explained["end"] = held_out_explained_variance(stage, seed=spawn(task.seed, "critic"))
         after = run.evaluate(seed=spawn(task.seed, "evaluate"))
     steps, seconds = run.solved_at or (None, None)
     return asdict(task) | {

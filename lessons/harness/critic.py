@@ -1,10 +1,12 @@
 """How much a critic knows: the explained variance of held-out returns."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 
 from lessons.harness.run import Run
+from lessons.worlds import Results, World
 from rl_core.algorithms.ppo import explained_variance, played_batch
 from rl_core.rollout import relabel, rollout
 
@@ -25,3 +27,30 @@ def held_out_explained_variance(run: Run, *, seed: int, episodes: int = EPISODES
         played = relabel(played, run.scorer, micro_rows=run.config.update.micro_rows)
     config = replace(run.config.update, lam=1.0, micro_rows=ROWS)
     return explained_variance(played_batch(run.network, run.reference, played, config))
+
+
+@dataclass
+class HalfWay:
+    """What the critic knows in the middle of a climb, where some episodes still fail and others no longer do.
+
+    Half of the turns is no such moment: a pole that has long been solved gives every drive the same return, and of a
+    variance of 0 no share is explained. So it is the evaluation whose result lies nearest to the middle between where
+    the policy began and the least that the world asks for.
+    """
+
+    name: str
+    middle: float
+    nearest: float = float("inf")
+    share: float | None = None
+
+    @classmethod
+    def of(cls, world: World, before: Results) -> Self:
+        """Return one that has seen nothing, for a policy that began with these results."""
+        target = next(target for target in world.targets if not target.is_most)
+        return cls(target.name, (before[target.name] + target.limit) / 2)
+
+    def look(self, run: Run, results: Results, *, seed: int, episodes: int = EPISODES) -> None:
+        """Measure a run's critic if no results before lay nearer to the middle."""
+        distance = abs(results.get(self.name, float("inf")) - self.middle)
+        if distance < self.nearest:
+            self.nearest, self.share = distance, held_out_explained_variance(run, seed=seed, episodes=episodes)

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from benchmarks.critic import VARIANTS, Options, agreement, tasks
+from lessons.harness import critic
 from lessons.harness.build import schedule_of, two_rates
-from lessons.harness.critic import held_out_explained_variance
+from lessons.harness.critic import HalfWay, held_out_explained_variance
 from lessons.harness.settings import PPOSettings
 from lessons.side_by_side import RECIPES
 from lessons.worlds import NAMES
@@ -193,6 +194,17 @@ def test_held_out_explained_variance_is_that_of_whole_unseen_episodes_by_hand(wo
             values.append(now.value[row, t].item())
     errors = [a - b for a, b in zip(returns, values, strict=True)]
     assert share == pytest.approx(1 - pvariance(errors) / pvariance(returns), abs=1e-4)
+
+
+def test_half_way_is_where_the_result_lies_nearest_to_the_middle_of_its_climb(monkeypatch):
+    run = begun(PPO, "cartpole")  # the world asks for 475
+    half_way, returns = HalfWay.of(run.world, {"sampled_return": 25.0}), {"middle": 250.0}
+    assert half_way.middle == returns["middle"] and half_way.share is None
+    monkeypatch.setattr(critic, "held_out_explained_variance", lambda run, **_: returns["now"] / 1000)
+    for returns["now"] in (30.0, 150.0, 260.0, 239.0, 480.0):
+        half_way.look(run, {"sampled_return": returns["now"]}, seed=0)
+    half_way.look(run, {}, seed=0)  # no evaluation was due
+    assert half_way.share == 0.26
 
 
 def test_agreement_is_the_mean_cosine_of_every_two():
