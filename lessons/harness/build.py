@@ -118,16 +118,17 @@ def one_cycle(
 
 
 def beside_a_critic(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the schedule of a policy, the first group, beside its critic, whose rate does not fall.
+    """Return the schedule of a policy, the first group, beside its critic: both rates come down after the warm-up.
 
-    What the critic foresees moves as long as the policy does. In a warm-up the policy's rate is 0: Adam then takes no
-    step, to the last bit, and has its moments at hand when the policy's turn comes.
+    In the warm-up the policy's rate is 0: Adam then takes no step, to the last bit, and has its moments at hand when
+    the policy's turn comes.
     """
 
-    def policy(move: int) -> float:
-        if move < config.passes_before:
-            return 0.0
+    def critic(move: int) -> float:
         is_constant = config.schedule == "constant"
-        return 1.0 if is_constant else 1 - (move - config.passes_before) / config.passes_in_all
+        return 1.0 if is_constant else 1 - max(0, move - config.passes_before) / config.passes_in_all
 
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, [policy, lambda move: 1.0])
+    def policy(move: int) -> float:
+        return critic(move) if move >= config.passes_before else 0.0
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, [policy, critic])
