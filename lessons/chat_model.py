@@ -25,10 +25,11 @@ from lessons.harness.machine import (
     writable_folder,
     write_utf8,
 )
+from lessons.harness.play_settings import GRPOSettings
 from lessons.harness.recipe import Recipe
 from lessons.harness.report.chat_model import Stage, tell
 from lessons.harness.run import Run
-from lessons.harness.settings import DPOSettings, GRPOSettings, Settings, SFTSettings
+from lessons.harness.settings import DPOSettings, Settings, SFTSettings
 from lessons.worlds.chat_model.demonstrations import Talk, talk
 from lessons.worlds.chat_model.questions import questions
 from lessons.worlds.chat_model.world import ChatModel

@@ -14,7 +14,8 @@ from lessons.harness.settings import DPOSettings
 from lessons.worlds import Results
 from rl_core.algorithms.dpo import DPOConfig, dpo, implicit_accuracy, with_reference
 from rl_core.optimize import mean_metrics
-from rl_core.types import Metrics, ReferencedPairs
+from rl_core.pairs import ReferencedPairs
+from rl_core.types import Metrics
 
 SETTINGS = {
     "cartpole": DPOSettings(

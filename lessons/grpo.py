@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
+from lessons.harness.play_settings import GRPOSettings
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.run import Run
 from lessons.harness.session import main
-from lessons.harness.settings import GRPOSettings
 from rl_core.algorithms.grpo import GRPOConfig, grpo
 from rl_core.rollout import relabel, rollout
 

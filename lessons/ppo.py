@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
+from lessons.harness.play_settings import PPOSettings
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.run import Run
 from lessons.harness.session import main
-from lessons.harness.settings import PPOSettings
 from rl_core.algorithms.ppo import PPOConfig, ppo
 from rl_core.rollout import relabel, rollout
 

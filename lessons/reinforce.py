@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
+from lessons.harness.play_settings import ReinforceSettings
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.run import Run
 from lessons.harness.session import main
-from lessons.harness.settings import ReinforceSettings
 from rl_core.algorithms.reinforce import ReinforceConfig, reinforce
 from rl_core.rollout import relabel, rollout
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lessons.harness.settings import PairSettings, PlaySettings, PPOSettings, Settings
+from lessons.harness.play_settings import PlaySettings, PPOSettings
+from lessons.harness.settings import PairSettings, Settings
 from lessons.worlds import World
 from rl_core.errors import InvalidArgument, check_choice
 from rl_core.interfaces import ActorCritic, Env

@@ -9,7 +9,7 @@ from lessons.harness.recipe import Recipe
 from lessons.worlds import Advance, Results, World, nobody
 from rl_core.algorithms.reward_model import accuracy
 from rl_core.losses.reward_model import ranking_accuracy
-from rl_core.types import Pairs
+from rl_core.pairs import Pairs
 
 
 class Evaluated:

@@ -7,7 +7,7 @@ from torch import nn
 
 from lessons.harness.run import Run
 from rl_core.errors import InvalidArgument
-from rl_core.types import Pairs
+from rl_core.pairs import Pairs
 
 
 def pairs_of_turn(run: Run, writer: nn.Module, *, needed: bool = False) -> Pairs:

@@ -10,7 +10,8 @@ from torch import nn
 
 from rl_core.errors import check_choice
 from rl_core.interfaces import Env, Scorer
-from rl_core.types import Episodes, Pairs, Rollout
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes, Rollout
 
 NAMES = ("cartpole", "language")
 ALL = (*NAMES, "sums")  # with those that have no twin

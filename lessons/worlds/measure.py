@@ -9,8 +9,9 @@ from rl_core.errors import check_between
 from rl_core.evaluate import evaluate_actions
 from rl_core.interfaces import Scorer
 from rl_core.masked import masked_sum
+from rl_core.pairs import Pairs
 from rl_core.rollout import best_of_n, relabel
-from rl_core.types import Episodes, Pairs, Rollout
+from rl_core.types import Episodes, Rollout
 
 
 @torch.no_grad()

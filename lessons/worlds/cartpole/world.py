@@ -19,7 +19,8 @@ from lessons.worlds.seeds import seeded, spawn
 from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork, MLPScorer
 from rl_core.errors import InvalidArgument
 from rl_core.interfaces import Env, Scorer
-from rl_core.types import Episodes, Pairs, Rollout
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes, Rollout
 
 SOLVED = 475.0
 EPISODES = 100

@@ -24,7 +24,8 @@ from rl_core.adapters.language import TokenNetwork, TokenScorer, pairs_from_chat
 from rl_core.adapters.language.lora import LoRANetwork, merged, peft_library, scorer_with_adapter
 from rl_core.errors import InvalidArgument, check_at_least, check_choice
 from rl_core.interfaces import Env, Scorer
-from rl_core.types import Episodes, Pairs, Rollout
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes, Rollout
 
 QUICK_ANSWERS = 32
 LEGEND = "The score is a program's: one short, polite sentence on the matter earns most."

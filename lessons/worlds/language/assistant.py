@@ -16,7 +16,8 @@ from lessons.worlds.language.preferences import preferred, write_pairs
 from lessons.worlds.language.reward import Answer, Examiner, JudgeReward
 from lessons.worlds.seeds import spawn
 from rl_core.interfaces import Env
-from rl_core.types import Episodes, Pairs, Rollout
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes, Rollout
 
 
 class Assistant:

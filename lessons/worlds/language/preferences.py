@@ -12,8 +12,8 @@ from lessons.worlds.measure import better_and_worse, swapped
 from lessons.worlds.seeds import seeded, spawn
 from rl_core.adapters.language import Preference, pairs_from_chat, read_preferences, write_preferences
 from rl_core.errors import check_at_least
+from rl_core.pairs import Pairs
 from rl_core.rollout import rollout
-from rl_core.types import Pairs
 
 
 def preferred(

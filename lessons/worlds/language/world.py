@@ -29,7 +29,8 @@ from lessons.worlds.language.reward import Answer, Examiner, right_by_topic, sum
 from lessons.worlds.seeds import spawn
 from rl_core.adapters.language import TokenNetwork, TokenScorer, episodes_from_chat
 from rl_core.interfaces import Env, Scorer
-from rl_core.types import Episodes, Pairs
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes
 
 __all__ = ["LONGEST_ANSWER", "WORLD", "GradeOf", "Language", "least_kl", "model_folder", "tokenizer"]
 

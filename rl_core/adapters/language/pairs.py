@@ -9,7 +9,8 @@ import torch
 
 from rl_core.adapters.language.chat import Message, episodes_from_chat
 from rl_core.errors import InvalidArgument
-from rl_core.types import Episodes, Pairs
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes
 
 ANSWERS = ("chosen", "rejected")
 
