@@ -55,6 +55,7 @@ SETTINGS = {
 
 def train(run: Run) -> Iterator[Record]:
     """Return the records of a run's iterations, one as each is done. This is the whole loop, in every world."""
+    assert run.env is not None  # a recipe that plays has one
     while run.iteration < run.config.iterations:
         began = time.perf_counter()
         played = rollout(run.env, run.network, run.generator)

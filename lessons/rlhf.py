@@ -116,7 +116,7 @@ class Stages:
     def enter(self, number: int) -> None:
         """Begin that step."""
         clone, taste = str(self.folder / "sft"), str(self.folder / "reward_model")
-        links: tuple[dict[str, str], ...] = ({}, {"start": clone}, {"start": clone, "scorer": taste})
+        links: tuple[dict[str, Any], ...] = ({}, {"start": clone}, {"start": clone, "scorer": taste})
         config = (self.config.sft, self.config.reward_model, self.config.ppo)[number]
         self.number = number
         self.now = Run.start(

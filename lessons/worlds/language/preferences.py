@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from lessons.worlds.language.play import ask, ids_of, parts_of, policy_of
 from lessons.worlds.language.reward import JudgeReward
+from lessons.worlds.learners import Policy
 from lessons.worlds.measure import better_and_worse, swapped
 from lessons.worlds.seeds import seeded, spawn
 from rl_core.adapters.language import Preference, pairs_from_chat, read_preferences, write_preferences
@@ -17,7 +17,7 @@ from rl_core.rollout import rollout
 
 
 def preferred(
-    network: nn.Module,
+    network: Policy,
     reward: JudgeReward,
     *,
     seed: int,
