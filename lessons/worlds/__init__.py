@@ -43,7 +43,10 @@ def all_reached(targets: Iterable[Target], results: Results) -> bool:
 
 
 class World(Protocol):
-    """What a lesson may ask. Every method that draws takes a seed; every method that builds takes a device."""
+    """What a lesson may ask. Every method that draws takes a seed; every method that builds takes a device.
+
+    The networks and reward models that a world is given are those that it has built.
+    """
 
     @property
     def name(self) -> str:
