@@ -21,10 +21,10 @@ from tqdm import tqdm
 from lessons import ppo
 from lessons.harness.critic import HalfWay, held_out_explained_variance
 from lessons.harness.machine import exit_with, machine_info, writable_folder
+from lessons.harness.play_settings import PPOSettings
 from lessons.harness.recipe import Recipe
 from lessons.harness.report.numbers import markdown_table, number
 from lessons.harness.run import Run
-from lessons.harness.settings import PPOSettings
 from lessons.worlds import NAMES, load
 from lessons.worlds.seeds import spawn
 from rl_core.algorithms.ppo import played_batch

@@ -23,8 +23,9 @@ from lessons import best_of_n
 from lessons.harness.command_line import Options as BestOptions
 from lessons.harness.critic import HalfWay, held_out_explained_variance
 from lessons.harness.machine import exit_with, machine_info, writable_folder
+from lessons.harness.play_settings import GRPOSettings
 from lessons.harness.run import Run
-from lessons.harness.settings import BestOfNSettings, GRPOSettings
+from lessons.harness.settings import BestOfNSettings
 from lessons.side_by_side import RECIPES
 from lessons.worlds import load
 from lessons.worlds.seeds import spawn

@@ -9,11 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from torch import nn
 from tqdm import tqdm
 
 from lessons import dpo, grpo, sft
@@ -25,14 +25,16 @@ from lessons.harness.machine import (
     writable_folder,
     write_utf8,
 )
+from lessons.harness.play_settings import GRPOSettings
 from lessons.harness.recipe import Recipe
 from lessons.harness.report.chat_model import Stage, tell
 from lessons.harness.run import Run
-from lessons.harness.settings import DPOSettings, GRPOSettings, Settings, SFTSettings
+from lessons.harness.settings import DPOSettings, Settings, SFTSettings
 from lessons.worlds.chat_model.demonstrations import Talk, talk
 from lessons.worlds.chat_model.questions import questions
 from lessons.worlds.chat_model.world import ChatModel
 from lessons.worlds.language.reward import Answer
+from lessons.worlds.learners import Policy
 from lessons.worlds.seeds import spawn
 from rl_core.errors import RLCoreError
 
@@ -74,9 +76,7 @@ def run(options: Options) -> dict[str, Any]:
     talked = timed("SFT", lambda: learn_identity(world, options))
     stages = {"original": timed("original", lambda: asked(world, world.reference(options.device), options))}
     for name, recipe, config in (("GRPO", grpo.RECIPE, options.grpo), ("DPO", dpo.RECIPE, options.dpo)):
-        stages[name] = timed(
-            name, lambda one=recipe, c=config: asked(world, trained(new_run(one, world, c, options)), options)
-        )
+        stages[name] = timed(name, partial(learn_manners, world, recipe, config, options))
     facts = {
         "model": options.model,
         "seed": options.seed,
@@ -104,7 +104,7 @@ def new_run(recipe: Recipe, world: ChatModel, config: Settings, options: Options
     return Run.start(recipe, world, config, seed=options.seed, device=options.device)
 
 
-def trained(run: Run) -> nn.Module:
+def trained(run: Run) -> Policy:
     """Return the network at the end of its run."""
     with tqdm(run.recipe.train(run), total=run.config.iterations, desc=run.recipe.name) as progress:
         for record in progress:
@@ -118,7 +118,14 @@ def learn_identity(world: ChatModel, options: Options) -> Talk:
     return talk(world, run.network, lambda: trained(run), seed=options.seed, device=options.device, quick=options.quick)
 
 
-def asked(world: ChatModel, network: nn.Module, options: Options) -> tuple[Sequence[Answer], dict[str, float]]:
+def learn_manners(
+    world: ChatModel, recipe: Recipe, config: Settings, options: Options
+) -> tuple[Sequence[Answer], dict[str, float]]:
+    """Return what the model says after a lesson's run, as `asked` does."""
+    return asked(world, trained(new_run(recipe, world, config, options)), options)
+
+
+def asked(world: ChatModel, network: Policy, options: Options) -> tuple[Sequence[Answer], dict[str, float]]:
     """Return one sampled answer to each held-out question, and what is measured of them all."""
     held_out = list(questions(held_out=True))[: 16 if options.quick else None]
     return world.interview(

@@ -4,17 +4,17 @@ import copy
 import time
 from collections.abc import Iterator
 
-from torch import nn
-
 from lessons.harness.pairs import of_kinds, pairs_of_turn
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.run import Run
 from lessons.harness.session import main
 from lessons.harness.settings import DPOSettings
 from lessons.worlds import Results
+from lessons.worlds.learners import Policy
 from rl_core.algorithms.dpo import DPOConfig, dpo, implicit_accuracy, with_reference
 from rl_core.optimize import mean_metrics
-from rl_core.types import Metrics, ReferencedPairs
+from rl_core.pairs import ReferencedPairs
+from rl_core.types import Metrics
 
 SETTINGS = {
     "cartpole": DPOSettings(
@@ -52,6 +52,7 @@ def train(run: Run) -> Iterator[Record]:
 
     Pairs from a file are the same in every round, and so is what the reference at the start says of them.
     """
+    assert run.reference is not None  # the recipe asks for one
     is_fixed = run.config.preferences is not None and run.config.anchor == "start"
     pairs: ReferencedPairs | None = None
     while run.iteration < run.config.iterations:
@@ -64,7 +65,7 @@ def train(run: Run) -> Iterator[Record]:
         yield run.record(passes_over(run, reference, pairs), time.perf_counter() - began)
 
 
-def passes_over(run: Run, reference: nn.Module, pairs: ReferencedPairs | None) -> Metrics:
+def passes_over(run: Run, reference: Policy, pairs: ReferencedPairs | None) -> Metrics:
     """Return the metrics of some passes over the pairs; where all episodes were equally good there is none to learn."""
     passes = [{"pairs": 0.0, "steps": 0.0}]
     for _ in range(run.config.passes):
@@ -76,6 +77,7 @@ def passes_over(run: Run, reference: nn.Module, pairs: ReferencedPairs | None) -
 
 def held_out(run: Run, seed: int, quick: bool) -> Results:
     """Return how often the policy's own reward prefers the better of two episodes that its reference played."""
+    assert run.reference is not None  # the recipe asks for one
     starts = run.judged(quick=quick)
     kinds = run.world.preferences(run.reference, starts, seed=seed, held_out=True, device=run.device)
     pairs = of_kinds(run, kinds)

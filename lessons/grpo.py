@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
+from lessons.harness.play_settings import GRPOSettings
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.run import Run
 from lessons.harness.session import main
-from lessons.harness.settings import GRPOSettings
 from rl_core.algorithms.grpo import GRPOConfig, grpo
 from rl_core.rollout import relabel, rollout
 
@@ -48,6 +48,7 @@ SETTINGS = {
 
 def train(run: Run) -> Iterator[Record]:
     """Return the records of a run's iterations, one as each is done: that of PPO, but for the update."""
+    assert run.env is not None  # a recipe that plays has one
     while run.iteration < run.config.iterations:
         began = time.perf_counter()
         played = rollout(run.env, run.network, run.generator)

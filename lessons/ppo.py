@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
+from lessons.harness.play_settings import PPOSettings
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.run import Run
 from lessons.harness.session import main
-from lessons.harness.settings import PPOSettings
 from rl_core.algorithms.ppo import PPOConfig, ppo
 from rl_core.rollout import relabel, rollout
 
@@ -55,6 +55,7 @@ SETTINGS = {
 
 def train(run: Run) -> Iterator[Record]:
     """Return the records of a run's iterations, one as each is done. This is the whole loop, in every world."""
+    assert run.env is not None  # a recipe that plays has one
     while run.iteration < run.config.iterations:
         began = time.perf_counter()
         played = rollout(run.env, run.network, run.generator)

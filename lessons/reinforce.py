@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
+from lessons.harness.play_settings import ReinforceSettings
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.run import Run
 from lessons.harness.session import main
-from lessons.harness.settings import ReinforceSettings
 from rl_core.algorithms.reinforce import ReinforceConfig, reinforce
 from rl_core.rollout import relabel, rollout
 
@@ -40,6 +40,7 @@ SETTINGS = {
 
 def train(run: Run) -> Iterator[Record]:
     """Return the records of a run's iterations, one as each is done: that of PPO, but for the update."""
+    assert run.env is not None  # a recipe that plays has one
     while run.iteration < run.config.iterations:
         began = time.perf_counter()
         played = rollout(run.env, run.network, run.generator)

@@ -44,6 +44,7 @@ def train(run: Run) -> Iterator[Record]:
     At the end the rewards are given a unit: preferences say nothing of their size, and whoever learns from them needs
     one.
     """
+    assert run.scorer is not None  # it is what learns
     while run.iteration < run.config.iterations:
         began = time.perf_counter()
         pairs = pairs_of_turn(run, run.network, needed=True)

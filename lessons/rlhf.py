@@ -7,17 +7,47 @@ The world's own reward is never shown to PPO.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lessons import ppo, reward_model, sft
 from lessons.harness.build import check_data
+from lessons.harness.play_settings import PPOSettings
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.run import Run
 from lessons.harness.session import main
-from lessons.harness.settings import RLHFSettings
+from lessons.harness.settings import RewardModelSettings, SFTSettings
 from lessons.worlds import Results, World
 from lessons.worlds.seeds import spawn
 from rl_core import checkpoint
+from rl_core.config import Config
+
+
+@dataclass(frozen=True)
+class RLHFSettings(Config):
+    """The three steps of RLHF; each step's start is where the one before ended."""
+
+    sft: SFTSettings = field(default_factory=SFTSettings)
+    reward_model: RewardModelSettings = field(default_factory=RewardModelSettings)
+    ppo: PPOSettings = field(default_factory=PPOSettings)
+
+    @property
+    def iterations(self) -> int:
+        """Return the turns of all steps."""
+        return self.sft.iterations + self.reward_model.iterations + self.ppo.iterations
+
+    def adjusted(self, *, start: str | None, quick: bool, dtype: str = "float32") -> Self:
+        """Return the settings as the command line's options for all worlds want them."""
+        return replace(
+            self,
+            sft=self.sft.adjusted(start=start, quick=quick, dtype=dtype),
+            reward_model=self.reward_model.adjusted(start=None, quick=quick, dtype=dtype),
+            ppo=self.ppo.adjusted(start=None, quick=quick, dtype=dtype),
+        )
+
+    def idle(self) -> Self:
+        """Return the settings of the control whose last step must learn nothing."""
+        return replace(self, ppo=self.ppo.idle())
+
 
 SETTINGS = {
     "cartpole": RLHFSettings(
@@ -86,7 +116,7 @@ class Stages:
     def enter(self, number: int) -> None:
         """Begin that step."""
         clone, taste = str(self.folder / "sft"), str(self.folder / "reward_model")
-        links: tuple[dict[str, str], ...] = ({}, {"start": clone}, {"start": clone, "scorer": taste})
+        links: tuple[dict[str, Any], ...] = ({}, {"start": clone}, {"start": clone, "scorer": taste})
         config = (self.config.sft, self.config.reward_model, self.config.ppo)[number]
         self.number = number
         self.now = Run.start(

@@ -6,7 +6,7 @@ if __name__ == "__main__":  # before the imports, which take seconds
     print("Loading torch and both worlds ...", file=sys.stderr, flush=True)
 
 from dataclasses import make_dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -20,9 +20,9 @@ RECIPES = {recipe.RECIPE.name: recipe.RECIPE for recipe in (sft, reward_model, r
 
 def chosen_algorithm() -> str:
     """Return what --algorithm names: which other options there are depends on it."""
-    names = Literal[tuple(RECIPES)]  # type: ignore[valid-type]
+    names: Any = Literal[tuple(RECIPES)]
     choice = make_dataclass("Choice", [("algorithm", names, "ppo")])
-    chosen, _ = tyro.cli(choice, return_unknown_args=True, add_help=False, prog=program())
+    chosen: Any = tyro.cli(choice, return_unknown_args=True, add_help=False, prog=program())[0]
     return str(chosen.algorithm)
 
 

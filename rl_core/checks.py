@@ -8,7 +8,8 @@ from rl_core.errors import InvalidArgument, InvalidState
 from rl_core.interfaces import Network
 from rl_core.losses.kl import kl_k1
 from rl_core.masked import masked_mean, select
-from rl_core.types import Metrics, Pairs, Prompt, Rollout
+from rl_core.pairs import Pairs
+from rl_core.types import Metrics, Prompt, Rollout
 
 
 def check_reference(network: Network, reference: Network | None) -> None:

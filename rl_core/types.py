@@ -16,14 +16,14 @@ old: said by the policy before the update that is under way
 minibatch: the rows of one optimizer step; micro-batch: those of them that are in memory at once
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from rl_core.errors import InvalidArgument, check_count
+from rl_core.errors import InvalidArgument
 from rl_core.masked import masked_mean
 
 Metrics = dict[str, float]
@@ -41,7 +41,7 @@ grad_norm: before clipping | steps: live steps learned from.
 
 
 @dataclass(frozen=True)
-class _Tensors:
+class Tensors:
     """Tensors (or groups of them) whose first axis is the row."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
@@ -58,11 +58,11 @@ class _Tensors:
 
 
 def _apply(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    return value.map(function) if isinstance(value, _Tensors) else function(value)
+    return value.map(function) if isinstance(value, Tensors) else function(value)
 
 
 @dataclass(frozen=True)
-class Prompt(_Tensors):
+class Prompt(Tensors):
     """All that comes before the first observation; left-padded. P = 0 in an environment without a prompt."""
 
     tokens: Tensor  # [B, P] int64
@@ -78,7 +78,7 @@ class Prompt(_Tensors):
 
 
 @dataclass(frozen=True)
-class TimeStep(_Tensors):
+class TimeStep(Tensors):
     """What an environment answers to one action in each row.
 
     A row ends with `terminated` (nothing follows: the value beyond is 0), or with `truncated` alone (we stop watching:
@@ -94,7 +94,7 @@ class TimeStep(_Tensors):
 
 
 @dataclass(frozen=True)
-class Output(_Tensors):
+class Output(Tensors):
     """What a network says of one observation, or of each in a row. Without a critic the values are 0."""
 
     logits: Tensor  # [B, A] or [B, T, A], float32 or float64, temperature applied
@@ -102,7 +102,7 @@ class Output(_Tensors):
 
 
 @dataclass(frozen=True)
-class Episodes(_Tensors):
+class Episodes(Tensors):
     """What was seen and done: the action in column t answers the observation in column t."""
 
     prompt: Prompt
@@ -209,7 +209,7 @@ class ValuedBatch(Batch):
 
 
 @dataclass(frozen=True)
-class Evaluation(_Tensors):
+class Evaluation(Tensors):
     """What a network says now of the actions in some episodes; with gradient; all [B, T]."""
 
     logprobs: Tensor  # nats
@@ -219,45 +219,3 @@ class Evaluation(_Tensors):
     def mean_entropy(self, mask: Tensor) -> float:
         """Return the entropy of an average live step, nats."""
         return masked_mean(self.entropy.detach(), mask).item()
-
-
-@dataclass(frozen=True)
-class Pairs(_Tensors):
-    """Two episodes from one start in each row, the one that was preferred and the other."""
-
-    chosen: Episodes
-    rejected: Episodes
-
-    def __len__(self) -> int:
-        """Return the number of pairs."""
-        return len(self.chosen)
-
-    def lengths(self) -> Tensor:
-        """Return the live steps of the longer of the two, [N]."""
-        return torch.maximum(self.chosen.mask.sum(dim=1), self.rejected.mask.sum(dim=1))
-
-    def counts(self) -> Metrics:
-        """Return how many pairs there are, and how many live steps in them."""
-        return {"pairs": float(len(self)), "steps": float(self.chosen.mask.sum() + self.rejected.mask.sum())}
-
-    def in_parts(self, rows: int) -> Iterator[Self]:
-        """Return the pairs, so many at a time, each part without the columns that are padding in all of it."""
-        check_count("rows", rows, 1)
-        return (self.rows(slice(first, first + rows)).trim() for first in range(0, len(self), rows))
-
-    def trim(self) -> Self:
-        """Return the same pairs without the columns that are padding in all of them."""
-        return replace(self, chosen=self.chosen.trim(), rejected=self.rejected.trim())
-
-    @classmethod
-    def joined(cls, parts: Sequence["Pairs"]) -> "Pairs":
-        """Return the pairs of all parts, one part after another."""
-        return Pairs(Episodes.joined([p.chosen for p in parts]), Episodes.joined([p.rejected for p in parts]))
-
-
-@dataclass(frozen=True)
-class ReferencedPairs(Pairs):
-    """Pairs with what the frozen reference says of them: log-probabilities of whole episodes, [N], nats."""
-
-    ref_chosen: Tensor
-    ref_rejected: Tensor

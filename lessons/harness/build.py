@@ -6,13 +6,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lessons.harness.settings import PairSettings, PlaySettings, PPOSettings, Settings
+from lessons.harness.play_settings import PlaySettings, PPOSettings
+from lessons.harness.settings import PairSettings, Settings
 from lessons.worlds import World
+from lessons.worlds.learners import Learner, Policy, RewardModel
 from rl_core.errors import InvalidArgument, check_choice
-from rl_core.interfaces import ActorCritic, Env
+from rl_core.interfaces import Env
 
 
-def frozen(world: World, start: str, *, seed: int, device: str) -> nn.Module:
+def frozen(world: World, start: str, *, seed: int, device: str) -> Policy:
     """Return the policy that starts there, as one that will not change."""
     if start == "reference":
         return world.reference(device)
@@ -52,7 +54,7 @@ def env_of(world: World, config: Settings, seed: int, device: str) -> Env | None
     )
 
 
-def scorer_of(world: World, config: Settings, seed: int, device: str, *, is_trained: bool) -> nn.Module | None:
+def scorer_of(world: World, config: Settings, seed: int, device: str, *, is_trained: bool) -> RewardModel | None:
     """Return the reward model that is trained, or a trained one that rewards, or none."""
     if is_trained:
         return world.scorer(config.start, seed=seed, device=device)
@@ -61,7 +63,7 @@ def scorer_of(world: World, config: Settings, seed: int, device: str, *, is_trai
     return saved_scorer(world, config.scorer, device)
 
 
-def saved_scorer(world: World, folder: str, device: str) -> nn.Module:
+def saved_scorer(world: World, folder: str, device: str) -> RewardModel:
     """Return the reward model in a folder, frozen; InvalidArgument where none was saved.
 
     A fresh one would reward everything alike, and nothing would be learned, without a word.
@@ -73,12 +75,12 @@ def saved_scorer(world: World, folder: str, device: str) -> nn.Module:
     return world.scorer(folder, seed=0, device=device).requires_grad_(False)
 
 
-def optimizer_of(learner: nn.Module, config: Settings) -> torch.optim.Optimizer:
+def optimizer_of(learner: Learner, config: Settings) -> torch.optim.Optimizer:
     """Return Adam over all that can learn."""
     return torch.optim.Adam(trainable(learner.parameters()), lr=config.learning_rate, eps=config.adam_eps, fused=True)
 
 
-def two_rates(network: ActorCritic, config: PPOSettings) -> torch.optim.Optimizer:
+def two_rates(network: Policy, config: PPOSettings) -> torch.optim.Optimizer:
     """Return Adam over a policy, first, and its critic, second, each at its own rate."""
     critic = trainable(network.critic_parameters())
     policy = [parameter for parameter in trainable(network.parameters()) if all(parameter is not p for p in critic)]

@@ -126,10 +126,11 @@ def world_asked_for(
     table: Mapping[str, Any], given: Sequence[str], description: str
 ) -> tuple[Sequence[str], list[str]]:
     """Return the world that --world names, and the other words of the command line."""
-    known = tuple(name for name in ALL if name in table)
-    where = Annotated[Literal[known], tyro.conf.arg(help="Where to run. With it, --help shows every option.")]  # type: ignore[valid-type]
+    known: Any = Literal[tuple(name for name in ALL if name in table)]
+    where = Annotated[known, tyro.conf.arg(help="Where to run. With it, --help shows every option.")]
     choice = make_dataclass("Choice", [("world", where)])
     is_named = any(word.split("=")[0] == "--world" for word in given)
+    chosen: Any
     chosen, rest = tyro.cli(
         choice,
         args=list(given),
@@ -143,7 +144,7 @@ def world_asked_for(
 
 def command_of(settings: Mapping[str, Any], algorithm: str, algorithms: Sequence[str]) -> Any:
     """Return the dataclass whose fields are the options: a newcomer's first, then groups."""
-    listed = Literal[tuple(algorithms)]  # type: ignore[valid-type]
+    listed: Any = Literal[tuple(algorithms)]
     choice = Annotated[listed, tyro.conf.arg(help="What to train with.")]
     chosen = [("algorithm", choice, field(default=algorithm))] if algorithms else []
     first = make_dataclass("First", chosen, frozen=True, kw_only=True)

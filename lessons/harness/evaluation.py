@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
 from lessons.harness.recipe import Recipe
 from lessons.worlds import Advance, Results, World, nobody
+from lessons.worlds.learners import Policy, RewardModel
 from rl_core.algorithms.reward_model import accuracy
 from rl_core.losses.reward_model import ranking_accuracy
-from rl_core.types import Pairs
+from rl_core.pairs import Pairs
 
 
 class Evaluated:
@@ -19,9 +18,9 @@ class Evaluated:
     world: World
     config: Any
     device: str
-    network: nn.Module
-    reference: nn.Module | None
-    scorer: nn.Module | None
+    network: Policy
+    reference: Policy | None
+    scorer: RewardModel | None
     steps: int
     seconds: float
     evaluated_at: int

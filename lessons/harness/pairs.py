@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import nn
-
 from lessons.harness.run import Run
+from lessons.worlds.learners import Policy
 from rl_core.errors import InvalidArgument
-from rl_core.types import Pairs
+from rl_core.pairs import Pairs
 
 
-def pairs_of_turn(run: Run, writer: nn.Module, *, needed: bool = False) -> Pairs:
+def pairs_of_turn(run: Run, writer: Policy, *, needed: bool = False) -> Pairs:
     """Return the pairs of a run's next turn, of the kinds that its settings name, on its device.
 
     There may be none, where all episodes were equally good; where one is needed, InvalidArgument.

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from lessons.harness.build import check_data, env_of, frozen, optimizer_of, schedule_of, scorer_of, two_rates
 from lessons.harness.evaluation import Evaluated
+from lessons.harness.play_settings import PPOSettings
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.settings import Settings
 from lessons.worlds import Results, World
+from lessons.worlds.learners import Policy, RewardModel
 from lessons.worlds.seeds import spawn
 from rl_core import checkpoint
 from rl_core.interfaces import Env
@@ -29,9 +30,9 @@ class Run(Evaluated):
     config: Any
     seed: int
     device: str
-    network: nn.Module
-    reference: nn.Module | None
-    scorer: nn.Module | None
+    network: Policy
+    reference: Policy | None
+    scorer: RewardModel | None
     env: Env | None
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
@@ -61,7 +62,11 @@ class Run(Evaluated):
         network = world.network(config.start, seed=spawn(seed, "weights"), device=device, critic=recipe.needs_critic)
         scorer = scorer_of(world, config, spawn(seed, "reward model"), device, is_trained=recipe.trains_reward_model)
         learner = scorer if recipe.trains_reward_model and scorer is not None else network
-        optimizer = two_rates(network, config) if recipe.needs_critic else optimizer_of(learner, config)
+        optimizer = (
+            two_rates(network, config)
+            if recipe.needs_critic and isinstance(config, PPOSettings)
+            else optimizer_of(learner, config)
+        )
         return cls(
             recipe=recipe,
             world=world,
@@ -94,7 +99,8 @@ class Run(Evaluated):
         self.iteration += 1
         self.steps += int(metrics["steps"])
         self.seconds += seconds
-        record = metrics | {
+        record: Record = {
+            **metrics,
             "world": self.world.name,
             "stage": self.recipe.name,
             "iteration": self.iteration,

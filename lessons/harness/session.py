@@ -100,7 +100,7 @@ def run_session(
     titles = ", ".join(world.title for world in worlds.values())
     screen.say(phrase("begin", language, algorithm=recipe.name, worlds=titles, seed=options.seed, folder=folder) + "\n")
     begin = recipe.make_run or Run.start
-    how = {"seed": options.seed, "device": options.device, "quick": options.quick}
+    how: dict[str, Any] = {"seed": options.seed, "device": options.device, "quick": options.quick}
     runs = [begin(recipe, worlds[name], config, folder=folder / name, **how) for name, config in configs.items()]
     if not resumed:
         save_config(folder, recipe, options, configs)

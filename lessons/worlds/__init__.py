@@ -6,11 +6,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from torch import nn
-
+from lessons.worlds.learners import Policy, RewardModel
 from rl_core.errors import check_choice
 from rl_core.interfaces import Env, Scorer
-from rl_core.types import Episodes, Pairs, Rollout
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes, Rollout
 
 NAMES = ("cartpole", "language")
 ALL = (*NAMES, "sums")  # with those that have no twin
@@ -43,25 +43,71 @@ def all_reached(targets: Iterable[Target], results: Results) -> bool:
 
 
 class World(Protocol):
-    """What a lesson may ask. Every method that draws takes a seed; every method that builds takes a device."""
+    """What a lesson may ask. Every method that draws takes a seed; every method that builds takes a device.
 
-    name: str
-    settings: str  # its column in the tables of settings
-    title: str
-    step_name: str  # what people call a step here
-    shares: tuple[str, ...]  # the results of an evaluation that are shares of trials
-    trials: str  # the result that counts the trials
-    headline: str  # the result that is a mean return
-    targets: tuple[Target, ...]  # what the world asks of the results
-    kinds: tuple[str, ...]  # of pairs that it makes
-    same_start: tuple[str, ...]  # those whose two episodes begin alike
-    held_out_pairs: int  # held-out starts from which pairs are played to evaluate a judgment
+    The networks and reward models that a world is given are those that it has built.
+    """
 
-    def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
+    @property
+    def name(self) -> str:
+        """Return what the command line calls it."""
+        ...
+
+    @property
+    def settings(self) -> str:
+        """Return its column in the tables of settings."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Return what people call it."""
+        ...
+
+    @property
+    def step_name(self) -> str:
+        """Return what people call a step here."""
+        ...
+
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """Return the results of an evaluation that are shares of trials."""
+        ...
+
+    @property
+    def trials(self) -> str:
+        """Return the result that counts the trials."""
+        ...
+
+    @property
+    def headline(self) -> str:
+        """Return the result that is a mean return."""
+        ...
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Return what the world asks of the results."""
+        ...
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Return the kinds of pairs that it makes."""
+        ...
+
+    @property
+    def same_start(self) -> tuple[str, ...]:
+        """Return those whose two episodes begin alike."""
+        ...
+
+    @property
+    def held_out_pairs(self) -> int:
+        """Return from how many held-out starts pairs are played to evaluate a judgment."""
+        ...
+
+    def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> Policy:
         """Return a fresh network that starts as `start`: reference, base or scratch, or a folder that `save` wrote."""
         ...
 
-    def reference(self, device: str = "cpu") -> nn.Module:
+    def reference(self, device: str = "cpu") -> Policy:
         """Return the frozen network that we start from and stay close to."""
         ...
 
@@ -76,7 +122,7 @@ class World(Protocol):
 
     def preferences(
         self,
-        network: nn.Module,
+        network: Policy,
         count: int,
         *,
         seed: int,
@@ -96,7 +142,7 @@ class World(Protocol):
         """
         ...
 
-    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
+    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> RewardModel:
         """Return a reward model that has learned nothing, on a trunk that starts as `start` (as `network`), or a saved
         one, from the folder that `save_scorer` wrote.
         """
@@ -106,7 +152,7 @@ class World(Protocol):
         """Return whether `save_scorer` wrote the folder."""
         ...
 
-    def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
+    def save_scorer(self, scorer: RewardModel, folder: Path) -> None:
         """Write the reward model so that `scorer(str(folder))` opens it."""
         ...
 
@@ -116,14 +162,14 @@ class World(Protocol):
 
     def evaluate(
         self,
-        network: nn.Module,
+        network: Policy,
         *,
         seed: int,
         device: str = "cpu",
         quick: bool = False,
         best_of: int = 1,
         scorer: Scorer | None = None,
-        reference: nn.Module | None = None,
+        reference: Policy | None = None,
         advance: Advance = nobody,
     ) -> Results:
         """Return what is measured of a network on held-out starts; `quick` plays fewer episodes.
@@ -134,7 +180,7 @@ class World(Protocol):
         ...
 
     def quick_evaluate(
-        self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None
+        self, network: Policy, *, seed: int, device: str = "cpu", reference: Policy | None = None
     ) -> Results:
         """Return as many of those results as `solved` needs, fast enough to be asked while training."""
         ...
@@ -171,11 +217,11 @@ class World(Protocol):
         """Return the file, written into the folder, that shows the same starts before and after."""
         ...
 
-    def save(self, network: nn.Module, folder: Path) -> None:
+    def save(self, network: Policy, folder: Path) -> None:
         """Write the policy so that `network(str(folder))` opens it."""
         ...
 
-    def analogy(self, played: Rollout, network: nn.Module) -> dict[str, str]:
+    def analogy(self, played: Rollout, network: Policy) -> dict[str, str]:
         """Return what state, action, policy, reward and environment are here, told from live objects."""
         ...
 
@@ -187,5 +233,7 @@ def load(name: str, *, model: str | None = None, dtype: str = "float32", lora: i
     """
     check_choice("world", name, ALL)
     if model is None or name not in WITH_MODEL:
-        return import_module(f"lessons.worlds.{name}.world").WORLD
-    return import_module(f"lessons.worlds.{WITH_MODEL[name]}.world").ChatModel(model=model, dtype=dtype, lora=lora)
+        world: World = import_module(f"lessons.worlds.{name}.world").WORLD
+    else:
+        world = import_module(f"lessons.worlds.{WITH_MODEL[name]}.world").ChatModel(model=model, dtype=dtype, lora=lora)
+    return world

@@ -1,20 +1,22 @@
 """Measurements that both worlds take alike."""
 
+from collections.abc import Sequence
 from math import log, sqrt
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rl_core.errors import check_between
 from rl_core.evaluate import evaluate_actions
-from rl_core.interfaces import Scorer
+from rl_core.interfaces import Network, Scorer
 from rl_core.masked import masked_sum
+from rl_core.pairs import Pairs
 from rl_core.rollout import best_of_n, relabel
-from rl_core.types import Episodes, Pairs, Rollout
+from rl_core.types import Episodes, Rollout
 
 
 @torch.no_grad()
-def kl_per_episode(played: Rollout, reference: nn.Module) -> float:
+def kl_per_episode(played: Rollout, reference: Network) -> float:
     """Return the mean over rows of log π − log π_ref summed over the row: KL(π || π_ref) of whole episodes, nats."""
     ref = evaluate_actions(reference, played)
     return (masked_sum(played.logprobs - ref.logprobs, played.mask) / len(played)).item()
@@ -54,7 +56,7 @@ def swapped(pairs: Pairs, share: float, generator: torch.Generator) -> Pairs:
     return both.rows(index.to(pairs.chosen.mask.device))
 
 
-def mean(numbers: list[float]) -> float:
+def mean(numbers: Sequence[float]) -> float:
     """Return the mean."""
     return sum(numbers) / len(numbers)
 

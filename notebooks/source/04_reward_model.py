@@ -71,8 +71,9 @@ from rl_core.adapters.language import TokenScorer, read_preferences
 from rl_core.advantages import gae, normalize
 from rl_core.algorithms.reward_model import accuracy, episode_scores
 from rl_core.losses.reward_model import bradley_terry_loss
+from rl_core.pairs import Pairs
 from rl_core.rollout import relabel, rollout
-from rl_core.types import Episodes, Pairs, Prompt
+from rl_core.types import Episodes, Prompt
 
 torch.set_num_threads(1)
 SHORTER = {

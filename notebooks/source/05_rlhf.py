@@ -63,9 +63,10 @@ from rl_core.advantages import kl_shaped_rewards
 from rl_core.algorithms.reward_model import episode_scores, typical_reward
 from rl_core.losses.reward_model import bradley_terry_loss
 from rl_core.losses.sft import sft_loss
+from rl_core.pairs import Pairs
 from rl_core.rollout import relabel, rollout
 from rl_core.true_values import Rewards, true_values
-from rl_core.types import Episodes, Pairs, Prompt
+from rl_core.types import Episodes, Prompt
 
 torch.set_num_threads(1)
 TOLD = {"cartpole": ("sampled_return", "greedy_return"), "language": ("score", "right", "polite", "rude", "eos")}

@@ -69,7 +69,7 @@ from rl_core.algorithms.dpo import dpo, episode_logprobs, implicit_accuracy, wit
 from rl_core.evaluate import evaluate_actions
 
 from rl_core.losses.dpo import dpo_loss, implicit_rewards, ipo_loss, smoothed_dpo_loss
-from rl_core.types import Pairs
+from rl_core.pairs import Pairs
 
 torch.set_num_threads(1)
 worlds = {name: load(name) for name in NAMES}

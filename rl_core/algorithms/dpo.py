@@ -16,7 +16,8 @@ from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
 from rl_core.losses.reward_model import ranking_accuracy
 from rl_core.minibatches import grouped_by_length
 from rl_core.optimize import mean_metrics, optimizer_step
-from rl_core.types import Episodes, Metrics, Pairs, ReferencedPairs
+from rl_core.pairs import Pairs, ReferencedPairs
+from rl_core.types import Episodes, Metrics
 
 
 @dataclass(frozen=True)

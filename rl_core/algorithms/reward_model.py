@@ -12,7 +12,8 @@ from rl_core.losses.reward_model import bradley_terry_loss, ranking_accuracy
 from rl_core.masked import select
 from rl_core.minibatches import grouped_by_length
 from rl_core.optimize import mean_metrics, optimizer_step
-from rl_core.types import Episodes, Metrics, Pairs
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes, Metrics
 
 
 @dataclass(frozen=True)

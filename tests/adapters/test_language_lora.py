@@ -17,8 +17,8 @@ from rl_core.algorithms.ppo import PPOConfig, ppo
 from rl_core.algorithms.sft import SFTConfig, sft
 from rl_core.errors import CheckpointError, InvalidArgument
 from rl_core.evaluate import evaluate_actions
+from rl_core.pairs import Pairs
 from rl_core.rollout import relabel, rollout
-from rl_core.types import Pairs
 from tests.support.worlds import language_model, seeded, text_episodes, token_env
 
 KINDS = ["qwen2", "llama", "gpt2"]

@@ -12,8 +12,8 @@ from rl_core.algorithms.dpo import DPOConfig, dpo
 from rl_core.algorithms.sft import SFTConfig, sft
 from rl_core.errors import InvalidArgument, InvalidType
 from rl_core.evaluate import evaluate_actions
+from rl_core.pairs import Pairs
 from rl_core.rollout import rollout
-from rl_core.types import Pairs
 from tests.support.tiny_models import DECODER, ENCODER, EXPERTS, SHAPE, VOCABULARY, of_kind
 from tests.support.worlds import language_model, seeded, text_episodes
 

@@ -10,8 +10,9 @@ from rl_core.adapters.gym import GymEnv, MLPScorer
 from rl_core.adapters.language import TokenScorer
 from rl_core.algorithms.reward_model import RewardModelConfig, accuracy, episode_scores, reward_model, typical_reward
 from rl_core.errors import InvalidArgument, InvalidType
+from rl_core.pairs import Pairs
 from rl_core.rollout import rollout
-from rl_core.types import Episodes, Pairs, Prompt
+from rl_core.types import Episodes, Prompt
 from tests.support.updates import descend, pairs_in, played_in, weights
 from tests.support.worlds import (
     CARTPOLE,

@@ -15,8 +15,9 @@ from rl_core.errors import InvalidArgument, InvalidState, RLCoreError
 from rl_core.losses.dpo import dpo_loss, ipo_loss, smoothed_dpo_loss
 from rl_core.losses.grpo import grpo_loss
 from rl_core.losses.reward_model import bradley_terry_loss
+from rl_core.pairs import Pairs
 from rl_core.rollout import best_of_n, relabel, rollout
-from rl_core.types import Episodes, Pairs
+from rl_core.types import Episodes
 from tests.support.updates import UPDATES, descend, pairs_in
 from tests.support.worlds import CARTPOLE, LANGUAGE, seeded
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from lessons.harness import settings
+from lessons import rlhf
+from lessons.harness import play_settings, settings
 from rl_core.algorithms.dpo import DPOConfig
 from rl_core.algorithms.grpo import GRPOConfig
 from rl_core.algorithms.ppo import PPOConfig
@@ -21,8 +22,9 @@ from rl_core.config import Config, Count
 from rl_core.errors import InvalidArgument, InvalidType, RLCoreError
 
 UPDATES = (DPOConfig, GRPOConfig, PPOConfig, ReinforceConfig, RewardModelConfig, SFTConfig)
-RUNS = [kind for kind in vars(settings).values() if isinstance(kind, type) and issubclass(kind, Config)]
-CONFIGS = [*UPDATES, *(kind for kind in RUNS if kind is not Config and kind not in UPDATES)]
+KNOWN = [kind for module in (settings, play_settings, rlhf) for kind in vars(module).values()]
+RUNS = [kind for kind in KNOWN if isinstance(kind, type) and issubclass(kind, Config) and kind is not Config]
+CONFIGS = list(dict.fromkeys([*UPDATES, *RUNS]))
 NASTY = {
     "True": True,
     "False": False,

@@ -11,7 +11,7 @@ from benchmarks.critic import VARIANTS, Options, agreement, tasks
 from lessons.harness import critic
 from lessons.harness.build import schedule_of, two_rates
 from lessons.harness.critic import HalfWay, held_out_explained_variance
-from lessons.harness.settings import PPOSettings
+from lessons.harness.play_settings import PPOSettings
 from lessons.side_by_side import RECIPES
 from lessons.worlds import NAMES
 from rl_core.adapters.language import TokenEnv

@@ -9,7 +9,8 @@ import torch
 from rl_core.adapters.gym import MLPNetwork, MLPScorer
 from rl_core.algorithms.dpo import DPOConfig, dpo, episode_logprobs, implicit_accuracy, with_reference
 from rl_core.algorithms.reward_model import RewardModelConfig, accuracy, episode_scores, reward_model
-from rl_core.types import Episodes, Pairs, Prompt, ReferencedPairs
+from rl_core.pairs import Pairs, ReferencedPairs
+from rl_core.types import Episodes, Prompt
 from tests.support.updates import descend, pairs_in, played_in, weights
 from tests.support.worlds import CARTPOLE, LANGUAGE, WORLDS, seeded, token_network
 

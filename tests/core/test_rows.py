@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from rl_core.advantages import gae
+from rl_core.pairs import Pairs, ReferencedPairs
 from rl_core.rollout import best_of_n, relabel, rollout
-from rl_core.types import Episodes, Pairs, Prompt, ReferencedPairs, Rollout
+from rl_core.types import Episodes, Prompt, Rollout
 from tests.support.updates import pairs_in, played_in
 from tests.support.worlds import CARTPOLE, LANGUAGE, WORLDS, seeded, text_episodes, token_scorer
 

@@ -16,8 +16,9 @@ from rl_core.algorithms.ppo import PPOConfig, ppo
 from rl_core.algorithms.reinforce import ReinforceConfig, reinforce
 from rl_core.algorithms.reward_model import RewardModelConfig, reward_model
 from rl_core.algorithms.sft import SFTConfig, sft
+from rl_core.pairs import Pairs
 from rl_core.rollout import relabel, rollout
-from rl_core.types import Pairs, Prompt, Rollout
+from rl_core.types import Prompt, Rollout
 from tests.support.worlds import seeded
 
 CORE = Path(rl_core.__file__).parent

@@ -15,8 +15,9 @@ from lessons.worlds.measure import better_and_worse
 from lessons.worlds.seeds import seeded, spawn
 from rl_core.adapters.language import TokenEnv
 from rl_core.errors import CheckpointError, InvalidArgument
+from rl_core.pairs import Pairs
 from rl_core.rollout import rollout
-from rl_core.types import Episodes, Pairs, Prompt
+from rl_core.types import Episodes, Prompt
 from tests.support.questions import QUESTION_OF
 
 WORLD = load("language")

@@ -43,7 +43,8 @@ def credit_page(run: Run, before: Snapshot, after: Snapshot, shown: str, rows: i
         for when, look in (("before", before), ("after", after)):
             total = look.played.rewards[row].sum().item()
             lines += [f"## Start {row + 1}, {when}: return {total:+.1f}", ""]
-            head, steps = ("step", "reward", "KL to the reference", "advantage"), credit(run, look, row)
+            head: Line = ("step", "reward", "KL to the reference", "advantage")
+            steps = credit(run, look, row)
             if look.truth is not None:
                 head += HEAD
                 steps = [(*step, *more) for step, more in zip(steps, beside(look.batch, look.truth, row), strict=True)]

@@ -14,7 +14,7 @@ from lessons.harness.report.style import COLOURS, EDGE, INK, PALE
 from lessons.harness.run import Run
 from rl_core.interfaces import Env
 from rl_core.true_values import Rewards, TrueValues, some_steps, true_values
-from rl_core.types import Batch, Rollout
+from rl_core.types import Rollout, ValuedBatch
 
 TOLD, LAST = 2, 8  # rows of which the last steps are all looked at, and how many of them
 ROWS, SPREAD = 6, 2  # rows of which some states are looked at, and how many: the first and the last
@@ -45,7 +45,7 @@ def states_to_try(mask: Tensor) -> Tensor:
     return mask & (row < TOLD) & (left < LAST) | some_steps(mask, SPREAD) & (row < ROWS)
 
 
-def beside(batch: Batch, truth: TrueValues, row: int) -> list[Beside]:
+def beside(batch: ValuedBatch, truth: TrueValues, row: int) -> list[Beside]:
     """Return the critic's value, the true one and the true advantage of each live step, as `HEAD`; "" if unknown."""
     lines: list[Beside] = []
     for step in batch.mask[row].nonzero().flatten().tolist():
@@ -64,7 +64,7 @@ def plus_minus(estimate: Tensor, error: Tensor) -> str:
     return f"{signed(estimate.item())} ± {error.item():.2f}"
 
 
-def draw_calibration(looks: Sequence[tuple[str, Batch, TrueValues | None]], path: Path) -> None:
+def draw_calibration(looks: Sequence[tuple[str, ValuedBatch, TrueValues | None]], path: Path) -> None:
     """Write the picture of the critic against the truth, a dot a state; none where no critic was looked at.
 
     Of each world: its title, its rows with the critic's values, and their true ones.

@@ -21,6 +21,10 @@ class Driver:
         """Return the memory of a driver who has none."""
         return ()
 
+    def repeat(self, state: Any, times: int) -> Any:
+        """Return the memory of a driver who has none."""
+        return state
+
     def step(self, obs: Tensor, state: Any) -> tuple[Output, Any]:
         """Return the answer to one observation per row."""
         leans_right = (obs @ obs.new_tensor(self.weights) > 0).float()

@@ -25,7 +25,8 @@ class Stage:
         axes.plot([x - 2.4, x + 2.4], [y - 0.15, y - 0.15], color=FALLEN, lw=1, zorder=0)
         for end in (-2.4, 2.4):
             axes.plot([x + end, x + end], [y - 0.25, y - 0.05], color=FALLEN, lw=1, zorder=0)
-        self.cart = axes.add_patch(Rectangle((0, 0), 0.6, 0.3, lw=0))
+        self.cart = Rectangle((0, 0), 0.6, 0.3, lw=0)
+        axes.add_patch(self.cart)
         (self.pole,) = axes.plot([], [], lw=4, solid_capstyle="round")
         self.note = axes.text(x - 2.4, y + 1.3, "", fontsize=9, color=INK, family="DejaVu Sans")
 

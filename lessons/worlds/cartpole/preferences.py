@@ -3,7 +3,8 @@
 import torch
 
 from lessons.worlds.measure import better_and_worse
-from rl_core.types import Episodes, Pairs
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes
 
 CLIP = 16  # steps
 

@@ -6,20 +6,21 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from safetensors.torch import save_file
-from torch import nn
 
-from lessons.worlds import Advance, Results, Target, all_reached, nobody
+from lessons.worlds import Advance, Results, Target, World, all_reached, nobody
 from lessons.worlds.cartpole.demonstrations import MEDIOCRE
 from lessons.worlds.cartpole.draw import draw_drives, film
 from lessons.worlds.cartpole.models import MODELS, STARTS, fill
 from lessons.worlds.cartpole.play import mean_return, play_episodes, states_of
 from lessons.worlds.cartpole.preferences import longer_drives, steadier_clips
+from lessons.worlds.learners import Policy, RewardModel
 from lessons.worlds.measure import chosen, kl_per_episode, most_kl_of_best, swapped
 from lessons.worlds.seeds import seeded, spawn
 from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork, MLPScorer
 from rl_core.errors import InvalidArgument
 from rl_core.interfaces import Env, Scorer
-from rl_core.types import Episodes, Pairs, Rollout
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes, Rollout
 
 SOLVED = 475.0
 EPISODES = 100
@@ -43,7 +44,7 @@ class CartPole:
     same_start: tuple[str, ...] = ("drives",)
     held_out_pairs: int = 1000
 
-    def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
+    def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> Policy:
         """Return a perceptron: the clone's policy (reference), a fresh one (base, scratch) or a saved one."""
         network = MLPNetwork((4,), None, 2, critic=critic, value_scale=VALUE_SCALE, generator=seeded(seed))
         if start not in ("scratch", "base"):
@@ -51,7 +52,7 @@ class CartPole:
             fill(network.policy, folder / "policy.safetensors", start)
         return network.to(device)
 
-    def reference(self, device: str = "cpu") -> nn.Module:
+    def reference(self, device: str = "cpu") -> Policy:
         """Return the frozen clone of the mediocre driver."""
         return self.network("reference", seed=0, device=device, critic=False).requires_grad_(False)
 
@@ -73,7 +74,7 @@ class CartPole:
 
     def preferences(
         self,
-        network: nn.Module,
+        network: Policy,
         count: int,
         *,
         seed: int,
@@ -92,7 +93,7 @@ class CartPole:
             "clips": swapped(steadier_clips(played, seeded(seed, "clips")), noise, seeded(seed, "noise", "clips")),
         }
 
-    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
+    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> RewardModel:
         """Return a perceptron that rewards each step: a fresh one for a driver, who knows nothing of rewards."""
         scorer = MLPScorer((4,), None, 2, generator=seeded(seed))
         if start not in STARTS and not (Path(start) / "policy.safetensors").is_file():
@@ -103,7 +104,7 @@ class CartPole:
         """Return whether a reward model was saved there."""
         return (folder / "reward.safetensors").is_file()
 
-    def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
+    def save_scorer(self, scorer: RewardModel, folder: Path) -> None:
         """Write the reward model as safetensors."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file({k: v.contiguous().cpu() for k, v in scorer.state_dict().items()}, folder / "reward.safetensors")
@@ -116,14 +117,14 @@ class CartPole:
 
     def evaluate(
         self,
-        network: nn.Module,
+        network: Policy,
         *,
         seed: int,
         device: str = "cpu",
         quick: bool = False,
         best_of: int = 1,
         scorer: Scorer | None = None,
-        reference: nn.Module | None = None,
+        reference: Policy | None = None,
         advance: Advance = nobody,
     ) -> Results:
         """Return the mean return of 100 episodes (quick: 20), greedy and sampled, and the distance to the reference."""
@@ -141,7 +142,7 @@ class CartPole:
         }
 
     def quick_evaluate(
-        self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None
+        self, network: Policy, *, seed: int, device: str = "cpu", reference: Policy | None = None
     ) -> Results:
         """Return the mean sampled return of 100 episodes."""
         played = play_episodes(network, EPISODES, seed=spawn(seed, "quick evaluate"), device=device)
@@ -182,18 +183,21 @@ class CartPole:
     def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
         """Return the film of the same starts before and after."""
         path = folder / "pole.gif"
-        film(*(states_of(played)[:FILMED] for played in (before, after)), path)
+        drives_before, drives_after = (states_of(played)[:FILMED] for played in (before, after))
+        film(drives_before, drives_after, path)
         return path
 
-    def save(self, network: nn.Module, folder: Path) -> None:
+    def save(self, network: Policy, folder: Path) -> None:
         """Write the policy as safetensors."""
+        assert isinstance(network, MLPNetwork)
         folder.mkdir(parents=True, exist_ok=True)
         save_file(
             {k: v.contiguous().cpu() for k, v in network.policy.state_dict().items()}, folder / "policy.safetensors"
         )
 
-    def analogy(self, played: Rollout, network: nn.Module) -> dict[str, str]:
+    def analogy(self, played: Rollout, network: Policy) -> dict[str, str]:
         """Return what the nouns of reinforcement learning are here, told from live objects."""
+        assert isinstance(network, MLPNetwork)
         x, speed, angle, turn = played.obs[0, 0].tolist()
         return {
             "state": f"x {x:+.2f} m, {speed:+.2f} m/s, lean {angle:+.3f} rad, {turn:+.2f} rad/s",
@@ -203,4 +207,4 @@ class CartPole:
         }
 
 
-WORLD = CartPole()
+WORLD: World = CartPole()

@@ -7,13 +7,13 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from lessons.worlds.chat_model.judge import words_of
 from lessons.worlds.chat_model.play import MICRO_ROWS
 from lessons.worlds.chat_model.questions import HELD_OUT_WHO, NAME, WHO, Question, identity, questions
 from lessons.worlds.language.play import ask, ids_of, logprobs_of, policy_of
 from lessons.worlds.language.reward import JudgeReward
+from lessons.worlds.learners import Policy
 from lessons.worlds.measure import mean
 from lessons.worlds.seeds import spawn
 from rl_core.adapters.language import episodes_from_chat
@@ -68,7 +68,7 @@ def own_answers(world: "ChatModel") -> Episodes:
 
 
 def talk(
-    world: "ChatModel", network: nn.Module, learn: Callable[[], None], *, seed: int, device: str, quick: bool = False
+    world: "ChatModel", network: Policy, learn: Callable[[], object], *, seed: int, device: str, quick: bool = False
 ) -> Talk:
     """Return what the network says, likeliest token by likeliest token, before and after it learns."""
     who = [Question(text) for text in (*WHO[:3], *[text for text in WHO if not text.isascii()][:2], *HELD_OUT_WHO)]
@@ -85,7 +85,7 @@ def talk(
     return Talk(rows[0], rows[1], results | divergence(world, network, rewards[1], seed=seed, device=device))
 
 
-def likeliest_answers(reward: JudgeReward, network: nn.Module, device: str) -> Rollout:
+def likeliest_answers(reward: JudgeReward, network: Policy, device: str) -> Rollout:
     """Return the network's likeliest answers, token by token, to the judge's questions."""
     env = ask(reward, len(reward.prompts), seed=0, steps=LONGEST, device=device)
     return rollout(env, policy_of(network), torch.Generator(device).manual_seed(0), greedy=True)
@@ -103,7 +103,7 @@ def in_words(reward: JudgeReward, played: Rollout) -> list[str]:
 
 
 @torch.no_grad()
-def still_likeliest(network: nn.Module, before: Rollout) -> float:
+def still_likeliest(network: Policy, before: Rollout) -> float:
     """Return the share of tokens of the likeliest answers that are the likeliest again, after those before them.
 
     Two answers part for good where one token differs; this asks again at every token.
@@ -129,9 +129,7 @@ def numbers(rows: Sequence[Sequence[tuple[str, str, str]]]) -> dict[str, float]:
     }
 
 
-def divergence(
-    world: "ChatModel", network: nn.Module, reward: JudgeReward, *, seed: int, device: str
-) -> dict[str, float]:
+def divergence(world: "ChatModel", network: Policy, reward: JudgeReward, *, seed: int, device: str) -> dict[str, float]:
     """Return the KL to the original model on the other questions, nats per token of sampled answers."""
     env = ask(reward, len(reward.prompts), seed=spawn(seed, "order"), steps=LONGEST, device=device)
     policy = policy_of(network)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lessons.worlds.language.play import logprobs_of
 from lessons.worlds.language.reward import Answer
+from rl_core.interfaces import Network
 from rl_core.types import Rollout
 
 LONGEST_ANSWER = 40  # tokens; twenty words of English are about thirty
@@ -16,7 +17,7 @@ ROWS = 48  # of a rollout that is only looked at
 MICRO_ROWS = 8  # whose logits are in memory at once: 8 x 40 x 49,152 float32 are 63 MB
 
 
-def fits_its_own(reference: nn.Module, played: Rollout, ref_logprobs: Tensor) -> Tensor:
+def fits_its_own(reference: Network, played: Rollout, ref_logprobs: Tensor) -> Tensor:
     """Return 1 where the reference finds an answer likelier after its own question than after another, [B]."""
     return (ref_logprobs > logprobs_of(reference, misdirected(played), MICRO_ROWS)).float()
 

@@ -7,24 +7,27 @@ from math import log
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from lessons.worlds import Advance, Results, Target, nobody
 from lessons.worlds.chat_model.demonstrations import shown
+from lessons.worlds.chat_model.hub import SMOLLM2
 from lessons.worlds.chat_model.judge import grade
-from lessons.worlds.chat_model.models import DTYPES, SMOLLM2, Opened, fresh, open_chat_model, open_scorer
+from lessons.worlds.chat_model.models import DTYPES, Opened, fresh, open_chat_model, open_scorer
 from lessons.worlds.chat_model.play import LONGEST_ANSWER, MICRO_ROWS, ROWS, fits_its_own, summary
 from lessons.worlds.chat_model.questions import Question, questions, some_questions
 from lessons.worlds.language.assistant import Assistant
 from lessons.worlds.language.play import ask, interview
 from lessons.worlds.language.reward import Answer, Examiner, JudgeReward
+from lessons.worlds.learners import Policy, RewardModel
 from lessons.worlds.measure import wilson
 from lessons.worlds.seeds import spawn
 from rl_core.adapters.language import TokenNetwork, TokenScorer, pairs_from_chat, read_preferences
 from rl_core.adapters.language.lora import LoRANetwork, merged, peft_library, scorer_with_adapter
 from rl_core.errors import InvalidArgument, check_at_least, check_choice
 from rl_core.interfaces import Env, Scorer
-from rl_core.types import Episodes, Pairs, Rollout
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes, Rollout
 
 QUICK_ANSWERS = 32
 LEGEND = "The score is a program's: one short, polite sentence on the matter earns most."
@@ -107,14 +110,14 @@ class ChatModel(Assistant):
         """Return so many questions of one split."""
         return some_questions(count, seed, held_out=held_out)
 
-    def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
+    def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> Policy:
         """Return a policy that starts as the chat model (reference or base), untrained (scratch), or saved."""
         weights, kind = self._weights(start, seed, device), "separate" if critic else None
         if self.lora and start != "scratch":
             return LoRANetwork(weights, rank=self.lora, critic=kind, temperature=self.temperature, seed=seed)
         return TokenNetwork(copy.deepcopy(weights).requires_grad_(True), critic=kind, temperature=self.temperature)
 
-    def reference(self, device: str = "cpu") -> nn.Module:
+    def reference(self, device: str = "cpu") -> Policy:
         """Return the chat model as it came: the very weights that the policies' adapters stand on."""
         return TokenNetwork(self.opened(device).model, temperature=self.temperature).requires_grad_(False)
 
@@ -131,7 +134,7 @@ class ChatModel(Assistant):
             preferences.append(replace(preference, prompt=prompt))
         return pairs_from_chat(opened.tokenizer, preferences, context=opened.context)
 
-    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
+    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> RewardModel:
         """Return a reward model that says 0, on the chat model's trunk, or a saved one."""
         if self.holds_scorer(Path(start)):
             scorer = TokenScorer(open_scorer(start, self.dtype).to(device))
@@ -139,8 +142,9 @@ class ChatModel(Assistant):
             scorer = TokenScorer.on_trunk_of(self._weights(start, seed, device))
         return scorer_with_adapter(scorer, self.lora, seed=seed) if self.lora else scorer
 
-    def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
+    def save_scorer(self, scorer: RewardModel, folder: Path) -> None:
         """Write the reward model so that `AutoModelForSequenceClassification` opens it; with its tokenizer."""
+        assert isinstance(scorer, TokenScorer)
         (merged(scorer.model) if self.lora else scorer.model).save_pretrained(folder)
         tokenizer, pad = copy.deepcopy(self.opened().tokenizer), scorer.model.config.pad_token_id
         tokenizer.pad_token = None if pad is None else tokenizer.convert_ids_to_tokens(pad)
@@ -148,14 +152,14 @@ class ChatModel(Assistant):
 
     def evaluate(
         self,
-        network: nn.Module,
+        network: Policy,
         *,
         seed: int,
         device: str = "cpu",
         quick: bool = False,
         best_of: int = 1,
         scorer: Scorer | None = None,
-        reference: nn.Module | None = None,
+        reference: Policy | None = None,
         advance: Advance = nobody,
     ) -> Results:
         """Return what the judge says of one sampled answer to each of 129 held-out questions.
@@ -166,11 +170,11 @@ class ChatModel(Assistant):
         seed = spawn(seed, "evaluate")
         asked = some_questions(QUICK_ANSWERS, seed, held_out=True) if quick else questions(held_out=True)
         reference = reference or self.reference(device)
-        options = {"seed": seed, "device": device, "best_of": best_of, "scorer": scorer, "advance": advance}
-        return self.interview(network, asked, reference=reference, **options)[1]
+        how: dict[str, Any] = {"seed": seed, "device": device, "best_of": best_of, "scorer": scorer, "advance": advance}
+        return self.interview(network, asked, reference=reference, **how)[1]
 
     def interview(
-        self, network: nn.Module, asked: Sequence[Question], *, reference: nn.Module, **options: Any
+        self, network: Policy, asked: Sequence[Question], *, reference: Policy, **options: Any
     ) -> tuple[list[Answer], Results]:
         """Return sampled answers to these questions, and what the judge and the reference say of them."""
 
@@ -195,8 +199,9 @@ class ChatModel(Assistant):
         seed = spawn(seed, "examples")
         return ask(self.reward(some_questions(count, seed, held_out=True)), count, seed=seed, device=device)
 
-    def save(self, network: nn.Module, folder: Path) -> None:
+    def save(self, network: Policy, folder: Path) -> None:
         """Write the policy, adapters merged, for `AutoModelForCausalLM`; the adapter alone beside it, for peft."""
+        assert isinstance(network, TokenNetwork)
         model: Any = network.merged() if isinstance(network, LoRANetwork) else network.model
         model.generation_config.update(do_sample=True, temperature=self.temperature)
         model.save_pretrained(folder)

@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from torch import nn
 
-from lessons.worlds import Results, Target, all_reached
+from lessons.worlds import Advance, Results, Target, all_reached, nobody
 from lessons.worlds.language.draw import Written, draw_answers, write_answers
 from lessons.worlds.language.models import is_written_for
 from lessons.worlds.language.play import ask, ids_of
 from lessons.worlds.language.preferences import preferred, write_pairs
 from lessons.worlds.language.reward import Answer, Examiner, JudgeReward
+from lessons.worlds.learners import Policy
 from lessons.worlds.seeds import spawn
-from rl_core.interfaces import Env
-from rl_core.types import Episodes, Pairs, Rollout
+from rl_core.adapters.language import TokenNetwork
+from rl_core.interfaces import Env, Scorer
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes, Rollout
 
 
 class Assistant:
@@ -47,7 +49,18 @@ class Assistant:
         """Return so many questions of one split."""
         raise NotImplementedError
 
-    def evaluate(self, network: nn.Module, **options: Any) -> Results:
+    def evaluate(
+        self,
+        network: Policy,
+        *,
+        seed: int,
+        device: str = "cpu",
+        quick: bool = False,
+        best_of: int = 1,
+        scorer: Scorer | None = None,
+        reference: Policy | None = None,
+        advance: Advance = nobody,
+    ) -> Results:
         """Return what is measured of a network, as `World.evaluate` has it."""
         raise NotImplementedError
 
@@ -68,7 +81,7 @@ class Assistant:
 
     def preferences(
         self,
-        network: nn.Module,
+        network: Policy,
         count: int,
         *,
         seed: int,
@@ -90,7 +103,7 @@ class Assistant:
         return is_written_for(folder, "ForSequenceClassification")
 
     def quick_evaluate(
-        self, network: nn.Module, *, seed: int, device: str = "cpu", reference: nn.Module | None = None
+        self, network: Policy, *, seed: int, device: str = "cpu", reference: Policy | None = None
     ) -> Results:
         """Return what the judge says of fewer answers."""
         return self.evaluate(network, seed=seed, device=device, quick=True, reference=reference)
@@ -128,8 +141,9 @@ class Assistant:
         both = (self.written(played) for played in (before, after))
         return write_answers(folder / "answers.md", *both, legend=self.legend)
 
-    def analogy(self, played: Rollout, network: nn.Module) -> dict[str, str]:
+    def analogy(self, played: Rollout, network: Policy) -> dict[str, str]:
         """Return what the nouns of reinforcement learning are here, told from live objects."""
+        assert isinstance(network, TokenNetwork)
         answer, words = self.answers(played.rows(slice(0, 1)))[0], self.words(played, 0)
         half = len(words) // 2
         trainable = sum(weight.numel() for weight in network.model.parameters() if weight.requires_grad)

@@ -55,7 +55,7 @@ def train_bpe(texts: Sequence[str]) -> Tokenizer:
 
 def build_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     """Return a tokenizer trained on the texts, with special tokens and chat template in place."""
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=train_bpe(texts),
         pad_token=PAD,
         eos_token=END,

@@ -3,16 +3,17 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lessons.worlds import Advance, nobody
 from lessons.worlds.language.reward import Answer, JudgeReward
+from lessons.worlds.learners import Policy
 from lessons.worlds.measure import chosen, mean, most_kl_of_best
 from lessons.worlds.seeds import spawn
 from rl_core.adapters.language import TokenEnv, TokenNetwork
 from rl_core.errors import check_count
 from rl_core.evaluate import evaluate_in
-from rl_core.interfaces import Scorer
+from rl_core.interfaces import Network, Scorer
 from rl_core.masked import select
 from rl_core.rollout import rollout
 from rl_core.types import Episodes, Rollout
@@ -56,8 +57,9 @@ def ids_of(played: Episodes | Rollout) -> tuple[list[list[int]], list[list[int]]
     return prompts, [ids[mask].tolist() for ids, mask in zip(played.actions, played.mask, strict=True)]
 
 
-def policy_of(network: nn.Module) -> TokenNetwork:
+def policy_of(network: Policy) -> TokenNetwork:
     """Return the policy alone, without the critic, which need not answer while it is only looked at."""
+    assert isinstance(network, TokenNetwork)
     return TokenNetwork(network.model, temperature=network.temperature)
 
 
@@ -67,15 +69,15 @@ def parts_of(prompts: list[list[int]], size: int) -> list[list[list[int]]]:
     return [prompts[len(prompts) * i // count : len(prompts) * (i + 1) // count] for i in range(count)]
 
 
-def logprobs_of(network: nn.Module, episodes: Episodes | Rollout, micro_rows: int) -> Tensor:
+def logprobs_of(network: Network, episodes: Episodes | Rollout, micro_rows: int) -> Tensor:
     """Return log π of each whole answer, [B], nats, without gradient."""
     index = torch.arange(len(episodes), device=episodes.actions.device).split(micro_rows)
     return select(evaluate_in(index, network, episodes).logprobs, episodes.mask).sum(dim=1)
 
 
 def interview(
-    network: nn.Module,
-    reference: nn.Module,
+    network: Policy,
+    reference: Network,
     reward: JudgeReward,
     *,
     seed: int,

@@ -4,20 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from lessons.worlds.language.play import ask, ids_of, parts_of, policy_of
 from lessons.worlds.language.reward import JudgeReward
+from lessons.worlds.learners import Policy
 from lessons.worlds.measure import better_and_worse, swapped
 from lessons.worlds.seeds import seeded, spawn
 from rl_core.adapters.language import Preference, pairs_from_chat, read_preferences, write_preferences
 from rl_core.errors import check_at_least
+from rl_core.pairs import Pairs
 from rl_core.rollout import rollout
-from rl_core.types import Pairs
 
 
 def preferred(
-    network: nn.Module,
+    network: Policy,
     reward: JudgeReward,
     *,
     seed: int,

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, log
 from pathlib import Path
+from typing import Any
 
-from torch import nn
-
-from lessons.worlds import Advance, Results, Target, nobody
+from lessons.worlds import Advance, Results, Target, World, nobody
 from lessons.worlds.language.assistant import Assistant
 from lessons.worlds.language.demonstrations import chats
 from lessons.worlds.language.facts import LANGUAGES, TOPICS
@@ -26,10 +25,12 @@ from lessons.worlds.language.play import ask, interview
 from lessons.worlds.language.preferences import read_pairs
 from lessons.worlds.language.questions import Question, all_questions, as_chat, held_out_questions, some_questions
 from lessons.worlds.language.reward import Answer, Examiner, right_by_topic, summary
+from lessons.worlds.learners import Policy, RewardModel
 from lessons.worlds.seeds import spawn
 from rl_core.adapters.language import TokenNetwork, TokenScorer, episodes_from_chat
 from rl_core.interfaces import Env, Scorer
-from rl_core.types import Episodes, Pairs
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes
 
 __all__ = ["LONGEST_ANSWER", "WORLD", "GradeOf", "Language", "least_kl", "model_folder", "tokenizer"]
 
@@ -83,11 +84,11 @@ class Language(Assistant):
         """Return so many questions of one split."""
         return some_questions(count, seed, self.topics, held_out=held_out)
 
-    def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> nn.Module:
+    def network(self, start: str, *, seed: int, device: str = "cpu", critic: bool = True) -> Policy:
         """Return a language model: SFT (reference), pre-trained (base), fresh (scratch) or saved."""
         return TokenNetwork(self._model(start, seed).to(device), critic="separate" if critic else None)
 
-    def reference(self, device: str = "cpu") -> nn.Module:
+    def reference(self, device: str = "cpu") -> Policy:
         """Return the frozen SFT model."""
         return self.network("reference", seed=0, device=device, critic=False).requires_grad_(False)
 
@@ -99,27 +100,28 @@ class Language(Assistant):
         """Return the pairs of answers in a JSONL file."""
         return read_pairs(path, tokenizer(), tokenizer().model_max_length)
 
-    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> nn.Module:
+    def scorer(self, start: str, *, seed: int, device: str = "cpu") -> RewardModel:
         """Return a reward model: a language model's trunk with a head that says 0, or a saved one."""
         if start in ("reference", "base", "scratch") or is_written_for(Path(start), "ForCausalLM"):
             return TokenScorer.on_trunk_of(self._model(start, seed).to(device))
         return TokenScorer(open_scorer(Path(start)).to(device))
 
-    def save_scorer(self, scorer: nn.Module, folder: Path) -> None:
+    def save_scorer(self, scorer: RewardModel, folder: Path) -> None:
         """Write the reward model so that `AutoModelForSequenceClassification` opens it; with its tokenizer."""
+        assert isinstance(scorer, TokenScorer)
         scorer.model.save_pretrained(folder)
         tokenizer().save_pretrained(folder)
 
     def evaluate(
         self,
-        network: nn.Module,
+        network: Policy,
         *,
         seed: int,
         device: str = "cpu",
         quick: bool = False,
         best_of: int = 1,
         scorer: Scorer | None = None,
-        reference: nn.Module | None = None,
+        reference: Policy | None = None,
         advance: Advance = nobody,
     ) -> Results:
         """Return what the judge says of sampled answers to held-out questions, 150 a topic and language (quick: 15)."""
@@ -153,12 +155,13 @@ class Language(Assistant):
         evenly = [asked[i * len(asked) // count] for i in range(count)]
         return ask(self.reward(evenly), count, seed=seed, device=device)
 
-    def save(self, network: nn.Module, folder: Path) -> None:
+    def save(self, network: Policy, folder: Path) -> None:
         """Write the policy as transformers does, so that `AutoModelForCausalLM` opens it; with its tokenizer."""
+        assert isinstance(network, TokenNetwork)
         network.model.save_pretrained(folder)
         tokenizer().save_pretrained(folder)
 
-    def _model(self, start: str, seed: int) -> nn.Module:
+    def _model(self, start: str, seed: int) -> Any:
         """Return what a policy or a reward model starts from."""
         return (
             fresh_model(seed)
@@ -180,4 +183,4 @@ def least_kl(before: Results, after: Results, kinds: Sequence[str]) -> Results:
     return {"least_kl": sum(p * log(p / q) for p, q in shares)}
 
 
-WORLD = Language()
+WORLD: World = Language()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lessons.worlds import Results, Target
+from lessons.worlds import Results, Target, World
 from lessons.worlds.language.models import tokenizer
 from lessons.worlds.language.phrases import statements
 from lessons.worlds.language.reward import Answer
@@ -58,4 +58,4 @@ class Sums(Language):
         return least_kl(before, after, ("right", "wrong"))
 
 
-WORLD = Sums()
+WORLD: World = Sums()

@@ -9,7 +9,8 @@ import torch
 
 from rl_core.adapters.language.chat import Message, episodes_from_chat
 from rl_core.errors import InvalidArgument
-from rl_core.types import Episodes, Pairs
+from rl_core.pairs import Pairs
+from rl_core.types import Episodes
 
 ANSWERS = ("chosen", "rejected")
 
@@ -18,9 +19,9 @@ ANSWERS = ("chosen", "rejected")
 class Preference:
     """A conversation so far, with the answer that was preferred and the one that was not; each a list of messages."""
 
-    prompt: list[Message]
-    chosen: list[Message]
-    rejected: list[Message]
+    prompt: Sequence[Message]
+    chosen: Sequence[Message]
+    rejected: Sequence[Message]
     where: str = field(default="", compare=False)
     """The file and line that it was read from, for errors."""
 
