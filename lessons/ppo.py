@@ -22,7 +22,7 @@ SETTINGS = {
         update=PPOConfig(gamma=0.99, lam=0.98, clip=0.12, epochs=6, minibatches=4),
     ),
     "language": PPOSettings(
-        iterations=40,
+        iterations=50,
         rows=128,
         steps=32,
         learning_rate=4e-4,

@@ -65,9 +65,9 @@ SETTINGS = {
         reward_model=reward_model.SETTINGS["language"],
         ppo=replace(
             ppo.SETTINGS["language"],
-            iterations=56,
-            learning_rate=3.75e-4,
-            update=replace(ppo.SETTINGS["language"].update, beta=0.2, epochs=2),
+            iterations=45,
+            learning_rate=4.5e-4,
+            update=replace(ppo.SETTINGS["language"].update, beta=0.2),
         ),
     ),
     "chat_model": RLHFSettings(

@@ -54,8 +54,8 @@ class Network(Protocol):
         """Return the memory after the prompt."""
         ...
 
-    def repeat(self, state: Any, times: int) -> Any:
-        """Return the memory with each row so many times in a row; the given memory is used up."""
+    def select(self, state: Any, rows: Tensor) -> Any:
+        """Return the memory of the chosen rows, of each as often as it is chosen; the given memory is used up."""
         ...
 
     def step(self, obs: Tensor, state: Any) -> tuple[Output, Any]:

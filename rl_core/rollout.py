@@ -11,6 +11,8 @@ from rl_core.interfaces import Env, Network, Scorer
 from rl_core.masked import select
 from rl_core.types import Rollout
 
+LEAVE = 0.75  # ended rows leave the batch when so much of it, or less, still plays: to move a memory has its price
+
 
 @torch.no_grad()
 def rollout(
@@ -22,27 +24,37 @@ def rollout(
     environment's device. `group_size` tells that so many rows in a row share a prompt, which is then read only once.
     """
     prompt, timestep = env.reset()
-    state = network.start(prompt.rows(slice(None, None, group_size)))
-    state = network.repeat(state, group_size) if group_size > 1 else state
     live = torch.ones_like(timestep.terminated)  # [B]
     valid = live  # [B]: not discarded
+    read = torch.arange(len(live), device=live.device)  # the rows that the network still reads
+    state = network.start(prompt.rows(slice(None, None, group_size)))
+    state = network.select(state, read // group_size) if group_size > 1 else state
     columns: list[tuple[Tensor, ...]] = []
     while live.any():
-        output, state = network.step(timestep.obs, state)
-        actions, logprobs = sample(output.logits, generator, greedy=greedy)
+        output, state = network.step(timestep.obs[read], state)
+        sampled = sample(output.logits, generator, greedy=greedy)
+        actions, logprobs, values = (_among(len(live), read, x) for x in (*sampled, output.value))
         obs, timestep = timestep.obs, env.step(actions)
-        columns.append((obs, actions, live, logprobs, output.value, timestep.reward, timestep.terminated & live))
-        # Rows that ended go on in the tensors, and count no more.
+        columns.append((obs, actions, live, logprobs, values, timestep.reward, timestep.terminated & live))
+        # A row that has ended is read once more, for the value of what it saw last; then it may leave the batch.
+        stays = live[read]
+        if stays.sum() <= LEAVE * len(read):
+            read, state = read[stays], network.select(state, stays.nonzero().flatten())
         live = live & ~(timestep.terminated | timestep.truncated)
         valid = valid & ~timestep.discarded
     # A row that was only cut off is worth what its last observation promises: column T of the values.
-    last_value = network.step(timestep.obs, state)[0].value
+    last_value = _among(len(live), read, network.step(timestep.obs[read], state)[0].value)
     obs, actions, mask, logprobs, values, rewards, terminated = (
         torch.stack(c, dim=1) for c in zip(*columns, strict=True)
     )
     mask = mask & valid.unsqueeze(1)
     values = torch.cat([values, last_value.unsqueeze(1)], dim=1)  # [B, T + 1]
     return Rollout(prompt, obs, actions, mask, logprobs, values, select(rewards, mask), terminated)
+
+
+def _among(count: int, rows: Tensor, x: Tensor) -> Tensor:
+    """Return numbers of some rows in their places among `count` rows, 0 in the others."""
+    return x.new_zeros(count).index_copy(0, rows, x)
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """The critic has a learning rate of its own, and turns of its own before the policy's first."""
 
 from dataclasses import replace
-from statistics import pvariance
+from statistics import mean, pvariance
 
 import gymnasium
 import pytest
@@ -168,7 +168,7 @@ def test_a_critic_learns_what_can_be_foreseen_and_only_with_a_rate(world, env, r
         ppo(network, None, optimizer, rollout(env, network, generator), config, generator)["explained_variance"]
         for _ in range(20)
     ]
-    assert (sum(shares[-3:]) / 3 >= 0.2) == learns, shares
+    assert (mean(shares[-10:]) >= 0.1) == learns, shares  # of 64 episodes each, hence the mean of many
 
 
 @each_run

@@ -58,7 +58,7 @@ class Pusher:
     def start(self, prompt):
         return ()
 
-    def repeat(self, state, times):
+    def select(self, state, rows):
         return state
 
     def step(self, obs, state):

@@ -41,6 +41,9 @@ class Echo:
     def start(self, prompt):
         return ()
 
+    def select(self, state, rows):
+        return state
+
     def step(self, obs, state):
         return Output(torch.zeros(len(obs), 2), obs[:, 0]), ()
 

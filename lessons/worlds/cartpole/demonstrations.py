@@ -21,7 +21,7 @@ class Driver:
         """Return the memory of a driver who has none."""
         return ()
 
-    def repeat(self, state: Any, times: int) -> Any:
+    def select(self, state: Any, rows: Tensor) -> Any:
         """Return the memory of a driver who has none."""
         return state
 

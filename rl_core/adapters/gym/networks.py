@@ -55,7 +55,7 @@ class MLPNetwork(nn.Module):
         """Return the memory of a network that has none."""
         return ()
 
-    def repeat(self, state: tuple[()], times: int) -> tuple[()]:
+    def select(self, state: tuple[()], rows: Tensor) -> tuple[()]:
         """Return the memory of a network that has none."""
         return state
 

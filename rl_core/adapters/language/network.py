@@ -33,6 +33,12 @@ class TokenState:
     critic_cache: Any
     spent: bool = False
 
+    def spend(self) -> None:
+        """Raise InvalidState if it was used before, and remember that it is used now."""
+        if self.spent:
+            raise InvalidState("state was used before, and its caches have moved on; use the state that step returned.")
+        self.spent = True
+
 
 class TokenNetwork(Still):
     """A causal language model as a policy over tokens, with a critic of its own, one on its trunk, or none.
@@ -82,22 +88,17 @@ class TokenNetwork(Still):
         _, cache, critic_cache = self._read(prompt.tokens, prompt.mask, counts, 1, nothing)
         return TokenState(prompt.mask, counts, cache, critic_cache)
 
-    def repeat(self, state: TokenState, times: int) -> TokenState:
-        """Return the memory with each row so many times in a row; the caches are repeated in place."""
-        if state.spent:
-            raise InvalidState("state was used before, and its caches have moved on; use the state that step returned.")
-        state.spent = True
+    def select(self, state: TokenState, rows: Tensor) -> TokenState:
+        """Return the memory of the chosen rows; the caches are changed in place."""
+        state.spend()
         for cache in (state.cache, state.critic_cache):
             if cache is not None:
-                cache.batch_repeat_interleave(times)
-        mask, counts = (x.repeat_interleave(times, dim=0) for x in (state.mask, state.counts))
-        return TokenState(mask, counts, state.cache, state.critic_cache)
+                cache.reorder_cache(rows)  # made for beam search; unlike others of its kind, every sort of cache has it
+        return TokenState(state.mask[rows], state.counts[rows], state.cache, state.critic_cache)
 
     def step(self, obs: Tensor, state: TokenState) -> tuple[Output, TokenState]:
         """Return the answer to one token per row; the state is used up, since its caches change in place."""
-        if state.spent:
-            raise InvalidState("state was used before, and its caches have moved on; use the state that step returned.")
-        state.spent = True
+        state.spend()
         tokens = obs.unsqueeze(1)
         is_read = torch.ones_like(tokens, dtype=torch.bool)
         mask = torch.cat([state.mask, is_read], dim=1)
