@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from rl_core.rollout import rollout
+from rl_core.rollout import LEAVE, rollout
 from tests.support.worlds import ENDS, LONGEST, WORLDS, seeded
 
 each_world = pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
@@ -44,6 +44,23 @@ def test_a_row_lives_from_its_start_to_its_end_and_never_again(world, device):
     assert not early.any() and not played.terminated[~played.mask].any()
     ended_early = lengths < len(columns)
     assert played.terminated.any(dim=1)[ended_early].all()
+
+
+@each_world
+def test_rows_that_have_ended_leave_the_batch_once_what_they_saw_last_is_valued(world, device):
+    env, network, sizes = world.env(rows=24, device=device), world.network(device=device), []
+    step = network.step
+
+    def counted(obs, state):
+        sizes.append(len(obs))
+        return step(obs, state)
+
+    network.step = counted
+    played = rollout(env, network, seeded(3, device))
+    live = played.mask.sum(dim=0).tolist()  # rows in each column
+    assert sizes[0] == 24 and len(sizes) == len(live) + 1  # once more than there are actions: for the last value
+    assert all(alive <= size for alive, size in zip(live, sizes, strict=False))
+    assert all(size <= before / LEAVE for before, size in zip(live, sizes[1:], strict=True))
 
 
 @each_world
