@@ -7,8 +7,10 @@ only the advantages differ: that is where the agreement of their gradients is me
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -44,13 +46,18 @@ def at_once(config: PPOSettings) -> PPOSettings:
     return replace(config, iterations=config.passes_in_all, warmup=0.0)
 
 
+def without(config: PPOSettings) -> PPOSettings:
+    """Return the settings of a network that has no critic."""
+    return replace(at_once(config), update=replace(config.update, value_weight=0.0))
+
+
 def with_lam(lam: float) -> Callable[[PPOSettings], PPOSettings]:
     """Return what changes settings to another λ."""
     return lambda config: replace(config, update=replace(config.update, lam=lam))
 
 
 VARIANTS: dict[str, tuple[Recipe, Callable[[PPOSettings], PPOSettings]]] = {
-    "V := 0": (replace(ppo.RECIPE, needs_critic=False), at_once),
+    "V := 0": (replace(ppo.RECIPE, needs_critic=False), without),
     "no warm-up": (ppo.RECIPE, at_once),
     "warm-up": (ppo.RECIPE, lambda config: config),
     "warm-up, λ = 0.9": (ppo.RECIPE, with_lam(0.9)),
@@ -84,6 +91,8 @@ class Options:
     """cartpole, language."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """One run of each variant for each."""
+    jobs: int = 2
+    """Runs at a time, each on one thread."""
     quick: bool = False
     """Three turns and few episodes: whether it runs at all."""
 
@@ -99,6 +108,7 @@ def tasks(options: Options) -> list[Task]:
 
 def measure(task: Task, *, quick: bool) -> Result:
     """Return what one run reached, and what its critic knew at the start, half way up and at the end."""
+    torch.set_num_threads(1)
     recipe, config = VARIANTS[task.variant][0], task.config
     config = config.adjusted(start=None, quick=True) if quick else config
     run = Run.start(recipe, load(task.world), config, seed=task.seed, device="cpu")
@@ -111,12 +121,12 @@ def measure(task: Task, *, quick: bool) -> Result:
     half_way = HalfWay.of(run.world, run.evaluate(seed=spawn(task.seed, "evaluate"), quick=True))
     for _ in range(config.passes_before):
         next(records)
-    explained["start"], agreed = known(), agreement(gradients(run, seed=spawn(task.seed, "gradients")))
+    explained["at first"], agreed = known(), agreement(gradients(run, seed=spawn(task.seed, "gradients")))
     for _ in records:
         results = run.quick_evaluate(seed=spawn(task.seed, "quick evaluate"))
         half_way.look(run, results, seed=spawn(task.seed, "critic"), episodes=episodes)
-    explained |= {} if half_way.share is None else {"half way": half_way.share}
-    explained["end"] = known()
+    explained |= {} if half_way.share is None else {"half way up": half_way.share}
+    explained["at the end"] = known()
     return asdict(task) | {
         "explained_variance": explained,
         "agreement": agreed,
@@ -150,28 +160,33 @@ def agreement(vectors: Sequence[Tensor]) -> float:
     return mean(torch.nn.functional.cosine_similarity(one, other, dim=0).item() for one, other in pairs)
 
 
-def table(results: Sequence[Result]) -> str:
+def table(results: Sequence[Result], word: Callable[[str], str] = str) -> str:
     """Return the medians over seeds, and the range of the critic's share, in Markdown."""
-    head = ("world", "critic", "seeds", "explained: start", "half way", "end")
-    head += ("gradients agree", "return", "solved", "seconds")
+    head = ("world", "critic", "seeds", "explained: at first", "half way up", "at the end")
+    head += ("gradients agree", "return or score", "steps to the targets", "seconds")
     lines = []
     for world in NAMES:
         for variant in VARIANTS:
             group = [r for r in results if (r["world"], r["variant"]) == (world, variant)]
             if group:
-                lines.append([world, variant, str(len(group)), *cells(group, load(world).headline)])
-    return markdown_table(head, lines, align="llrrrrrrrr")
+                lines.append([word(world), word(variant), str(len(group)), *cells(group, load(world).headline, word)])
+    return markdown_table([word(cell) for cell in head], lines, align="llrrrrrrrr")
 
 
-def cells(group: Sequence[Result], headline: str) -> Iterator[str]:
+def cells(group: Sequence[Result], headline: str, word: Callable[[str], str]) -> Iterator[str]:
     """Yield what is told of the runs of one variant."""
-    for when in ("start", "half way", "end"):
+    for when in ("at first", "half way up", "at the end"):
         shares = [share for result in group if (share := result["explained_variance"].get(when)) is not None]
-        yield f"{median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})" if shares else "never"
+        told = (
+            f"{number(median(shares))} ({number(min(shares))} {word('to')} {number(max(shares))})"
+            if shares
+            else word("never")
+        )
+        yield told
     yield f"{median(result['agreement'] for result in group):.2f}"
     yield number(median(result["after"][headline] for result in group))
     solved = [result["steps_to_solved"] for result in group if result["steps_to_solved"] is not None]
-    never = [f"{len(group) - len(solved)} never"] if len(solved) < len(group) else []
+    never = [f"{len(group) - len(solved)} {word('never')}"] if len(solved) < len(group) else []
     yield ", ".join([*([number(median(solved))] if solved else []), *never])
     yield number(median(result["seconds"] for result in group))
 
@@ -180,22 +195,28 @@ def run(options: Options) -> None:
     """Store each result as it comes, and print the table."""
     for seed in options.seeds:
         check_count("seeds", seed, 0)
-    torch.set_num_threads(1)
+    check_count("jobs", options.jobs, 1)
     writable_folder(options.out.parent)
     todo = tasks(options)
     stored = json.loads(options.out.read_text(encoding="utf-8"))["results"] if options.out.is_file() else []
     began = time.perf_counter()
-    for task in tqdm(todo, desc="runs"):
-        stored = [result for result in stored if any(result[name] != value for name, value in asdict(task).items())]
-        stored.append(measure(task, quick=options.quick))
-        made = {
-            "command": "python -m benchmarks.critic",
-            "machine": machine_info() | {"threads": 1},
-            "seconds": round(time.perf_counter() - began),
-            "config": {world: asdict(ppo.RECIPE.settings[world]) for world in options.worlds},
-        }
-        options.out.write_text(json.dumps({"made": made, "results": stored}, indent=1) + "\n", encoding="utf-8")
+    made = {
+        "command": "python -m benchmarks.critic",
+        "machine": machine_info() | {"threads": 1, "runs at a time": options.jobs},
+        "config": {world: asdict(ppo.RECIPE.settings[world]) for world in options.worlds},
+    }
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(measure, task, quick=options.quick) for task in todo]
+        for each in tqdm(as_completed(waiting), total=len(waiting), desc="runs"):
+            stored = sorted([*(old for old in stored if key(old) != key(each.result())), each.result()], key=key)
+            made["seconds"] = round(time.perf_counter() - began)
+            options.out.write_text(json.dumps({"made": made, "results": stored}, indent=1) + "\n", encoding="utf-8")
     print(table(stored))
+
+
+def key(result: Result) -> tuple[int, int, int]:
+    """Return which run a result is of, in the order of the table."""
+    return NAMES.index(result["world"]), list(VARIANTS).index(result["variant"]), result["seed"]
 
 
 def main() -> None:

@@ -132,7 +132,7 @@ def measure(task: Task, device: str) -> Result:
             half_way = half_way or HalfWay.of(world, run.stage_results.get("sft", before))
             half_way.look(stage, results, seed=spawn(task.seed, "critic"))
             if half_way.share is not None:
-                explained["half way"] = half_way.share
+                explained["half way up"] = half_way.share
             if stage.iteration == stage.config.iterations:
                 explained["end"] = held_out_explained_variance(stage, seed=spawn(task.seed, "critic"))
         after = run.evaluate(seed=spawn(task.seed, "evaluate"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import head_start
+from benchmarks import critic, head_start
 from benchmarks.chinese import CHINESE
 from lessons.harness.report.chat_model import in_markdown
 from lessons.harness.report.numbers import markdown_table, number, percent
@@ -28,6 +28,7 @@ MADE_BY = {
     "summary": "python -m benchmarks.learning",
     "results": "python -m benchmarks.learning",
     "head start": "python -m benchmarks.head_start",
+    "critic": "python -m benchmarks.critic",
     "real": "python -m lessons.chat_model --out benchmarks/chat_model",
 }
 
@@ -78,18 +79,18 @@ TABLES: dict[str, tuple[str, tuple[Row, ...]]] = {
             SAMPLED,
             GREEDY,
             steps("median <= 20,000, worst <= 40,000"),
-            explained("half way", ">= 0.70"),
+            explained("half way up", ">= 0.70"),
             Row("seconds of training, one core", "median <= 2.5", lambda r: r["seconds"]),
         ),
     ),
     "ppo cartpole scratch": (
         "PPO, CartPole, from scratch",
-        (SAMPLED, GREEDY, steps("median <= 20,000, worst <= 40,000"), explained("half way", ""), SECONDS),
+        (SAMPLED, GREEDY, steps("median <= 20,000, worst <= 40,000"), explained("half way up", ""), SECONDS),
     ),
     "ppo language": ("PPO, language model", (*TONES[:-1], explained("end", ">= 0.35"), SECONDS)),
     "rlhf cartpole": (
         "RLHF in three steps, CartPole",
-        (SAMPLED, GREEDY, explained("half way", ""), explained("end", ">= 0.3"), SECONDS),
+        (SAMPLED, GREEDY, explained("half way up", ">= 0.3"), explained("end", ""), SECONDS),
     ),
     "rlhf language": (
         "RLHF in three steps, language model",
@@ -276,6 +277,11 @@ def starts(language: str) -> str:
     return head_start.table(json.loads(HEAD_START.read_text(encoding="utf-8")), in_language(language))
 
 
+def critics(language: str) -> str:
+    """Return what the critic buys in PPO, in both worlds."""
+    return critic.table(json.loads(critic.CRITIC.read_text(encoding="utf-8"))["results"], in_language(language))
+
+
 def one_page() -> str:
     """Return the functions of the one-page program, as code in Markdown."""
     functions = (inspect.getsource(function).rstrip() for function in (pole, words, train))
@@ -295,6 +301,7 @@ def renewed(text: str, language: str) -> str:
     text = with_table(text, "answers", answers(language))
     text = with_table(text, "one page", one_page())
     text = with_table(text, "head start", starts(language))
+    text = with_table(text, "critic", critics(language))
     text = with_table(text, "summary", summary(stored, language))
     text = with_table(text, "results", table(stored, language))
     return with_table(text, "real", in_markdown(json.loads(REAL.read_text(encoding="utf-8"))))
