@@ -29,7 +29,7 @@ SETTINGS = {
         critic_learning_rate=1e-3,
         warmup=0.2,
         evaluate_every=6144,
-        update=PPOConfig(gamma=1.0, lam=1.0, beta=0.15, value_weight=1.0, epochs=1, minibatches=8, max_grad_norm=1.0),
+        update=PPOConfig(gamma=1.0, lam=1.0, beta=0.15, value_weight=1.0, epochs=1, minibatches=8, max_grad_norm=10.0),
     ),
     "chat_model": PPOSettings(
         iterations=12,

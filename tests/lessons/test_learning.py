@@ -11,6 +11,7 @@ from tests.support.small_runs import small
 
 pytestmark = pytest.mark.slow
 SEED = 77
+EXPLAINED = {"ppo": 0.35, "rlhf": 0.3}  # how much of the returns the critic must explain at the end, in language
 
 
 def check_manners(before, after):
@@ -47,6 +48,7 @@ def test_the_pole_is_balanced_by_ppo_from_either_start(variant):
     assert result["before"]["sampled_return"] <= 80 and result["before"]["greedy_return"] <= 150
     assert result["after"]["sampled_return"] >= 475 and result["after"]["greedy_return"] >= 475
     assert result["steps_to_solved"] <= 40_000
+    assert result["explained_variance"]["half way up"] >= 0.70
 
 
 @pytest.mark.parametrize("algorithm", ["rlhf", "grpo", "reinforce"])
@@ -55,6 +57,8 @@ def test_the_pole_is_balanced(algorithm):
     assert result["before"]["sampled_return"] <= 80 and result["before"]["greedy_return"] <= 150
     assert result["after"]["sampled_return"] >= 475 and result["after"]["greedy_return"] >= 475
     assert result["steps_to_solved"] <= 200_000 or algorithm == "rlhf"  # most of whose steps are read, not driven
+    if algorithm == "rlhf":
+        assert result["explained_variance"]["half way up"] >= 0.3
 
 
 def test_four_rounds_of_preferences_between_its_own_drives_balance_the_pole():
@@ -66,6 +70,8 @@ def test_four_rounds_of_preferences_between_its_own_drives_balance_the_pole():
 def test_the_language_model_becomes_polite_and_stays_right(algorithm):
     result = measure(Task(algorithm, "language", SEED), "cpu")
     check_manners(result["before"], result["after"])
+    if algorithm in EXPLAINED:
+        assert result["explained_variance"]["end"] >= EXPLAINED[algorithm]
 
 
 @pytest.mark.parametrize("world", NAMES)
@@ -87,5 +93,6 @@ def test_nothing_is_learnt_at_learning_rate_zero(algorithm, world, monkeypatch):
     monkeypatch.setitem(recipe.settings, world, small(recipe, world))
     result = measure(Task(algorithm, world, SEED, learns=False), "cpu")
     assert result["steps_to_solved"] is None
+    assert all(share <= 0.1 for share in result["explained_variance"].values())
     for name in ("sampled_return", "greedy_return", "rude", "polite", "right", "accuracy"):
         assert result["after"].get(name) == result["before"].get(name)
