@@ -18,25 +18,24 @@ from lessons.worlds.seeds import spawn
 from rl_core.rollout import rollout
 
 SEED = 0
-EXAMPLES = 42  # held-out questions, of which the first of each language that changed are shown
-SHOWN = 3
+EXAMPLES = 84  # held-out questions, of which the first that was answered in each tone is shown
+TONES = ("rude", "plain", "polite")
 PICTURES = ("film.gif", "curves.png")
 
 
 def answers(folder: Path) -> dict[str, list[list[str]]]:
-    """Return, for each language, the first questions whose answer changed: question, answer before, answer after."""
+    """Return, for each language, the first question answered in each tone: question, answer before, answer after."""
     world = load("language")
     asked = []
     for network in (world.reference(), world.network(str(folder / "language"), seed=SEED, critic=False)):
         env = world.examples(EXAMPLES, seed=SEED)
         played = rollout(env, network, torch.Generator().manual_seed(spawn(SEED, "examples")))
         asked.append(world.answers(played))
-    rows: dict[str, list[list[str]]] = {"en": [], "zh": []}
+    firsts: dict[tuple[str, str], list[str]] = {}
     for before, after in zip(*asked, strict=True):
-        of_language = rows[before.question.fact.language]
-        if before.text != after.text and len(of_language) < SHOWN:
-            of_language.append([before.question.text, before.text, after.text])
-    return rows
+        place = (before.question.fact.language, before.verdict.tone)
+        firsts.setdefault(place, [before.question.text, before.text, after.text])
+    return {language: [firsts[language, tone] for tone in TONES] for language in ("en", "zh")}
 
 
 def main() -> None:
