@@ -19,7 +19,7 @@ SETTINGS = {
         critic_learning_rate=2e-2,
         warmup=0.03,
         evaluate_every=1024,
-        update=PPOConfig(gamma=0.99, lam=0.98, clip=0.12, epochs=6, minibatches=4),
+        update=PPOConfig(gamma=0.99, lam=0.95, clip=0.12, epochs=6, minibatches=4),
     ),
     "language": PPOSettings(
         iterations=50,

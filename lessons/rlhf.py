@@ -57,7 +57,7 @@ SETTINGS = {
             ppo.SETTINGS["cartpole"],
             iterations=75,
             learning_rate=5e-3,
-            update=replace(ppo.SETTINGS["cartpole"].update, beta=0.02),
+            update=replace(ppo.SETTINGS["cartpole"].update, lam=0.98, beta=0.02),
         ),
     ),
     "language": RLHFSettings(
