@@ -104,9 +104,9 @@ def tasks() -> list[Task]:
     pole += [Task("reward_model", "cartpole", seed, "noisy") for seed in SEEDS]
     pole += [Task("best_of_8", "cartpole", seed) for seed in SEEDS]
     pole += [Task("ppo", "cartpole", seed, variant) for variant in ("", "scratch") for seed in range(10)]
-    found = list(dict.fromkeys([*language, *pole]))
-    controls = [replace(task, learns=False) for task in found if task.seed == 0 and task.algorithm in RECIPES]
-    return [*found, *controls]
+    distinct = list(dict.fromkeys([*language, *pole]))
+    controls = [replace(task, learns=False) for task in distinct if task.seed == 0 and task.algorithm in RECIPES]
+    return [*distinct, *controls]
 
 
 def measure(task: Task, device: str) -> Result:
@@ -152,8 +152,8 @@ def measure(task: Task, device: str) -> Result:
 
 def best_of_8(task: Task, device: str) -> Result:
     """Return what the best of eight, by the world's own reward, is worth."""
-    found = best_of_n.run(task.world, task.config, BestOptions(seed=task.seed, device=device))
-    return asdict(task) | found | {"name": task.name, "stages": {}, "steps": 0, "steps_to_solved": None}
+    results = best_of_n.run(task.world, task.config, BestOptions(seed=task.seed, device=device))
+    return asdict(task) | results | {"name": task.name, "stages": {}, "steps": 0, "steps_to_solved": None}
 
 
 def taste(world: Any, seed: int, device: str, folder: Path) -> Path:

@@ -150,8 +150,8 @@ class Stages:
     @property
     def solved_at(self) -> tuple[int, float] | None:
         """Return when a look at the truth first was what the world asks for: (steps, seconds)."""
-        found = self.now.solved_at
-        return None if found is None else (int(self.before[1]) + found[0], self.before[2] + found[1])
+        solved = self.now.solved_at
+        return None if solved is None else (int(self.before[1]) + solved[0], self.before[2] + solved[1])
 
     @property
     def headline(self) -> str:
@@ -185,8 +185,8 @@ class Stages:
     def load(self, path: Path) -> None:
         """Go back to a checkpoint of a run like this one."""
         self.enter(checkpoint.read(path)["about"]["extra"]["number"])
-        found = self.now.load(path)
-        self.before, self.stage_results = list(found["before"]), found["stage_results"]
+        extra = self.now.load(path)
+        self.before, self.stage_results = list(extra["before"]), extra["stage_results"]
 
 
 def train(run: Stages) -> Iterator[Record]:

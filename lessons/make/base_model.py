@@ -87,8 +87,8 @@ def run(options: Options) -> dict[str, Any]:
 
 def tokenizer_texts(seed: int) -> list[str]:
     """Return the texts that the tokenizer is trained on: those of both stages."""
-    said = [message["content"] for chat in chats(20_000, seed) for message in chat]
-    return raw_texts(20_000, seed) + said
+    contents = [message["content"] for chat in chats(20_000, seed) for message in chat]
+    return raw_texts(20_000, seed) + contents
 
 
 def fresh_model(options: Options, tokenizer: Any) -> Qwen2ForCausalLM:

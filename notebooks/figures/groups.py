@@ -92,9 +92,9 @@ def _tree(axes: Axes, group: Group, ways: Sequence[tuple[str, ...]], most: int) 
                           fontsize=7, color=INK)  # fmt: skip
     for way in ways:
         members = [r for words, r in zip(group.words, group.returns, strict=True) if tuple(words[:most]) == way]
-        said = ", ".join(f"{value:g}" for value in sorted(set(members)))
+        returns = ", ".join(f"{value:g}" for value in sorted(set(members)))
         count = f"{len(members)} ×  " if len(members) > 1 else ""
-        axes.text(most + 0.75, heights[way], f"{count}R = {said}", va="center", fontsize=8, color=INK)
+        axes.text(most + 0.75, heights[way], f"{count}R = {returns}", va="center", fontsize=8, color=INK)
     axes.set(xlim=(FIRST - 0.5, most + 2.2), ylim=(len(ways) - 0.3, -0.75), yticks=[])
     axes.set_xticks(range(1, most + 1))
     axes.grid(False)

@@ -68,11 +68,11 @@ def _token(axes: Axes, x: float, y: float, piece: Piece, most: float) -> float:
 def _legend(axes: Axes, names: dict[str, str]) -> None:
     """Write above the chat what each colour means."""
     x = 0.05
-    for kind, said in names.items():
+    for kind, label in names.items():
         face, _ = FACES[kind]
         axes.add_patch(Rectangle((x, 0.36), 0.16, 0.13, facecolor=face, lw=0))
-        axes.text(x + 0.24, 0.42, said, va="center", fontsize=9, color=INK)
-        x += 0.55 + LEGEND_LETTER * len(said)
+        axes.text(x + 0.24, 0.42, label, va="center", fontsize=9, color=INK)
+        x += 0.55 + LEGEND_LETTER * len(label)
     axes.add_patch(Rectangle((x, 0.36), 0.16, 0.13, facecolor=BAD, lw=0))
     axes.text(x + 0.24, 0.42, "gradient", va="center", fontsize=9, color=INK)
 

@@ -224,10 +224,10 @@ def draw_leash(clip):
         top.plot(1, advantage, "o", color=INK, ms=6, zorder=3)
         top.set(ylim=(-0.05, 2.05) if advantage > 0 else (-2.05, 0.05))
         top.set_title(rf"$A = {advantage:+.0f}$", color=colour, loc="left", fontsize=13)
-        said = {"textcoords": "offset points", "ha": "center", "color": colour, "fontsize": 9}
+        style = {"textcoords": "offset points", "ha": "center", "color": colour, "fontsize": 9}
         flat = 1 + (clip + 0.3) * advantage
-        top.annotate("slope 0", (flat, (1 + clip * advantage) * advantage), (0, -14), **said)
-        top.annotate(r"$\rho A$", (1.55 if advantage > 0 else 0.45, 1.55 if advantage > 0 else -0.45), (0, 10), **said)
+        top.annotate("slope 0", (flat, (1 + clip * advantage) * advantage), (0, -14), **style)
+        top.annotate(r"$\rho A$", (1.55 if advantage > 0 else 0.45, 1.55 if advantage > 0 else -0.45), (0, 10), **style)
         low.fill_between(ratio, slope, color=colour, alpha=0.85, lw=0, step="mid")
         low.axhline(0, color=INK, lw=0.8)
         low.set(ylim=(-1.35, 1.35), yticks=[-1, 0, 1], xlim=(0.3, 1.9))
@@ -507,9 +507,9 @@ expectations = {
     "k1 as a cost": (chance.detach() * k1.detach() * logprobs).sum(),
 }
 print(f"KL = {expectations['KL itself'].item():.4f} nats")
-for said, expected in expectations.items():
+for term, expected in expectations.items():
     (slope,) = torch.autograd.grad(expected, logits, retain_graph=True)
-    print(f"{said:<15} gradient  " + "  ".join(f"{x:+.4f}" for x in (slope + 0.0).round(decimals=6).tolist()))
+    print(f"{term:<15} gradient  " + "  ".join(f"{x:+.4f}" for x in (slope + 0.0).round(decimals=6).tolist()))
 
 # %% [markdown] lang="en"
 # In the loss $k_1$ does *nothing* on average: it shows a plausible number and pulls nowhere. As a cost it is exact. Over
@@ -558,14 +558,14 @@ display(excerpt(Episodes.as_steps, first="live = self.mask", last="return type(s
 rows = []
 for name, played in first.items():
     run, update = fresh[name], PPO[name].update
-    learnt = played.episodes().as_steps() if run.network.memoryless else played.episodes()
+    learning_batch = played.episodes().as_steps() if run.network.memoryless else played.episodes()
     rows.append([
         run.world.title,
         "×".join(map(str, played.mask.shape)),
         f"{int(played.mask.sum()):,}",
-        "×".join(map(str, learnt.mask.shape)),
+        "×".join(map(str, learning_batch.mask.shape)),
         f"{update.epochs} × {update.minibatches}",
-        f"{len(learnt) / update.minibatches:g}",
+        f"{len(learning_batch) / update.minibatches:g}",
     ])  # fmt: skip
 table(
     ["world", "played B×T", "live steps", "learnt from, rows×steps", "epochs × minibatches", "rows a minibatch"], rows
@@ -585,7 +585,7 @@ used = {
 shared = set.intersection(*used.values())
 print(f"{len(shared)} functions run in both worlds, among them")
 for name in ("ppo", "played_batch", "gae", "kl_shaped_rewards", "clipped_surrogate", "value_loss"):
-    print("   ", next(said for said in sorted(shared) if said.split(": ")[1] == name))
+    print("   ", next(function for function in sorted(shared) if function.split(": ")[1] == name))
 for name in NAMES:
     print(f"only {name}: {', '.join(sorted(used[name] - shared)) or 'none'}")
 
@@ -894,8 +894,8 @@ for name in NAMES:
     for beta in BETAS:
         for seed in AGAIN[name]:
             is_done = beta == PPO[name].update.beta and seed == SEED  # in section 7
-            found = (records[name], after[name].results) if is_done else train(name, seed=seed, update={"beta": beta})
-            priced[name, beta, seed] = found[1]
+            outcome = (records[name], after[name].results) if is_done else train(name, seed=seed, update={"beta": beta})
+            priced[name, beta, seed] = outcome[1]
 
 figure, grid = panels(1, 2, height=3.4)
 for axes, name in zip(grid[0], NAMES, strict=True):

@@ -127,9 +127,9 @@ display(table(["question", "preferred", "not preferred"],
 # %%
 def draw_lean(axes, kind, row):
     """Draw the lean of both poles of a pair, in degrees, against the step."""
-    for episodes, colour, said in ((kind.rejected, BAD, "rejected"), (kind.chosen, GOOD, "chosen")):
+    for episodes, colour, label in ((kind.rejected, BAD, "rejected"), (kind.chosen, GOOD, "chosen")):
         lean = episodes.obs[row, :, 2][episodes.mask[row]].rad2deg()
-        axes.plot(range(1, len(lean) + 1), lean, color=colour, lw=1.8, label=said)
+        axes.plot(range(1, len(lean) + 1), lean, color=colour, lw=1.8, label=label)
         axes.plot(len(lean), lean[-1], "o", color=colour, ms=5)
     axes.axhline(0, color=INK, lw=0.8)
     axes.set_xlabel("step", color=INK, fontsize=9)
@@ -348,10 +348,10 @@ rows = []
 for name in NAMES:
     run, evaluation = runs[name, 0.0], after[name, 0.0]
     rows += [
-        [kind, *(told(run, found, f"accuracy_{kind}") for found in (start[name], evaluation)), told(run, evaluation, f"count_steps_{kind}")]
+        [kind, *(told(run, results, f"accuracy_{kind}") for results in (start[name], evaluation)), told(run, evaluation, f"count_steps_{kind}")]
         for kind in held_out[name]
     ]  # fmt: skip
-    rows.append([f"{name}, all", *(told(run, found, "accuracy") for found in (start[name], evaluation)), "–"])
+    rows.append([f"{name}, all", *(told(run, results, "accuracy") for results in (start[name], evaluation)), "–"])
 display(table(["share of held-out pairs judged right", "before", "after", "count the steps"], rows))
 for name in NAMES:
     pairs = Pairs.joined(list(held_out[name].values()))
@@ -394,7 +394,7 @@ used = {
 }
 shared = set.intersection(*used.values())
 for name in ("reward_model", "episode_scores", "bradley_terry_loss", "optimizer_step"):
-    print("both worlds run   ", next(said for said in sorted(shared) if said.split(": ")[1] == name))
+    print("both worlds run   ", next(function for function in sorted(shared) if function.split(": ")[1] == name))
 for name in NAMES:
     print(f"only {name}: {', '.join(sorted(used[name] - shared)) or 'none'}")
 
@@ -425,9 +425,9 @@ for name in NAMES:
             parts = (pairs.chosen, pairs.rejected)
             scores[name, kind] = [episode_scores(runs[name, 0.0].scorer, part) for part in parts]
 figure, grid = panels(1, 3, height=2.9)
-for axes, ((name, kind), found) in zip(grid[0], scores.items(), strict=True):
-    bins = torch.linspace(torch.cat(found).min(), torch.cat(found).max(), 33).tolist()
-    for part, colour, label in zip(found, (GOOD, BAD), ("chosen", "rejected"), strict=True):
+for axes, ((name, kind), kind_scores) in zip(grid[0], scores.items(), strict=True):
+    bins = torch.linspace(torch.cat(kind_scores).min(), torch.cat(kind_scores).max(), 33).tolist()
+    for part, colour, label in zip(kind_scores, (GOOD, BAD), ("chosen", "rejected"), strict=True):
         axes.hist(part.tolist(), bins=bins, color=colour, alpha=0.55, label=label)
     axes.set_title(kind, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
     axes.set_xlabel("score of the episode", color=INK, fontsize=9)
@@ -489,8 +489,8 @@ field.set(xlim=(-12, 12), ylim=(-2, 2))
 field.grid(False)
 field.set_ylabel(r"angular velocity $\dot\theta$ (rad/s)", color=INK, fontsize=9)
 for line, colour in ((10, COLOUR["language"]), (20, INK), (30, COLOUR["cartpole"])):
-    said = rf"$\dot\theta$ = {turn[line, 0]:+.0f} rad/s".replace("-", "−").replace("+0", "0").replace("−0", "0")
-    cuts.plot(lean[line].rad2deg(), reward[line], color=colour, lw=2, label=said)
+    cut_label = rf"$\dot\theta$ = {turn[line, 0]:+.0f} rad/s".replace("-", "−").replace("+0", "0").replace("−0", "0")
+    cuts.plot(lean[line].rad2deg(), reward[line], color=colour, lw=2, label=cut_label)
     field.axhline(turn[line, 0], color=colour, lw=1, alpha=0.7)
 cuts.legend(frameon=False, fontsize=8, labelcolor=INK)
 cuts.set_ylabel("reward of a step", color=INK, fontsize=9)
@@ -532,11 +532,11 @@ print(f"rewards on this map: {reward.min():.2f} to {reward.max():.2f}; the two p
 def draw_tokens(axes, words, numbers, title, colour):
     """Draw an answer's tokens as boxes, each coloured by the score that the answer would have if it ended there."""
     for place, (word, number) in enumerate(zip(words, numbers, strict=True)):
-        said = word.strip() or "␣"
+        text = word.strip() or "␣"
         tint = (GOOD if number > 0 else BAD, min(0.75, 0.4 * abs(number)))
         box = {"boxstyle": "round,pad=0.35", "facecolor": tint, "edgecolor": PALE}
-        said = said if drawable([said]) else f"#{place + 1}"
-        axes.text(place, 0.62, said, ha="center", va="center", fontsize=9 if len(said) < 8 else 7, color=INK, bbox=box)
+        text = text if drawable([text]) else f"#{place + 1}"
+        axes.text(place, 0.62, text, ha="center", va="center", fontsize=9 if len(text) < 8 else 7, color=INK, bbox=box)
         axes.text(
             place,
             0.12,
@@ -558,14 +558,16 @@ english = [
     and answers.chosen.mask[row].sum() <= 16
     and answers.rejected.mask[row].sum() <= 16
 ]
-rude = [found for found in english if (found[1].verdict.tone, found[2].verdict.tone) == ("polite", "rude")]
-wrong = [found for found in english if found[1].verdict.right and not found[2].verdict.right]
+rude = [
+    candidate for candidate in english if (candidate[1].verdict.tone, candidate[2].verdict.tone) == ("polite", "rude")
+]
+wrong = [candidate for candidate in english if candidate[1].verdict.right and not candidate[2].verdict.right]
 examples = (rude[:1] + wrong[:1] + english)[:2]
 judge_of_answers = runs["language", 0.0].scorer
 figure, grid = panels(4, 1, width=9.6, height=4.2)
 sides = [(answers.chosen, "chosen", GOOD), (answers.rejected, "rejected", BAD)]
 for number, (row, one, _) in enumerate(examples):
-    for line, (part, said, colour) in enumerate(sides):
+    for line, (part, side, colour) in enumerate(sides):
         length = int(part.mask[row].sum())
         end = part.actions[row, length - 1]
         copies = part.rows(torch.full((length - 1,), row))  # the same answer, once for each place where it may end
@@ -575,7 +577,7 @@ for number, (row, one, _) in enumerate(examples):
         early = replace(copies, actions=torch.where(stop, end, copies.actions), mask=copies.mask & here)
         with torch.no_grad():
             ended = episode_scores(judge_of_answers, early)
-        title = f"{one.question.text}   {said}"
+        title = f"{one.question.text}   {side}"
         draw_tokens(grid[2 * number + line, 0], language.words(part, row)[:-1], ended.tolist(), title, colour)
 show(figure, "The tokens of four answers, each coloured by the score of the answer up to there.")
 
@@ -656,8 +658,8 @@ display(table(head, rows))
 for name in NAMES:
     margins = [records[name, noise][-1]["margin"] for noise in (0.0, 0.2)]
     print(f"{name:<10} mean margin, last iteration: {margins[0]:7.2f} taught rightly, {margins[1]:.2f} with 20 % wrong")
-said = "answers: right, after judgments of which 20 % are wrong"
-compare(said, predicted[said], after["language", 0.2]["accuracy_answers"])
+claim = "answers: right, after judgments of which 20 % are wrong"
+compare(claim, predicted[claim], after["language", 0.2]["accuracy_answers"])
 
 # %% [markdown] lang="en"
 # **The pupil is better than its teacher.** Wrong judgments are random, so some pull one way and some the other, and they cancel; right ones all pull the same way, and add
@@ -704,12 +706,12 @@ compare(said, predicted[said], after["language", 0.2]["accuracy_answers"])
 for name in NAMES:
     scorer, pairs = runs[name, 0.0].scorer, next(reversed(held_out[name].values())).rows(slice(0, 64))
     ups, downs = episode_scores(scorer, pairs.chosen), episode_scores(scorer, pairs.rejected)
-    found = []
+    losses_and_gradients = []
     for constant in (0.0, 8.0):
         loss, _ = bradley_terry_loss(ups + constant, downs + constant)
         gradients = torch.autograd.grad(loss, list(scorer.parameters()), retain_graph=True, materialize_grads=True)
-        found.append((loss.item(), torch.cat([gradient.flatten() for gradient in gradients])))
-    (plain, slope), (raised, other) = found
+        losses_and_gradients.append((loss.item(), torch.cat([gradient.flatten() for gradient in gradients])))
+    (plain, slope), (raised, other) = losses_and_gradients
     print(f"{name:<10} loss {plain:.5f} and {raised:.5f}   gradient: largest {slope.abs().max():.1e}, "
           f"largest difference {(slope - other).abs().max():.0e}")  # fmt: skip
 
@@ -783,32 +785,32 @@ for seed in SEEDS:
     taught = new_run(reward_model.RECIPE, "cartpole", seed=seed, kinds=("clips",), iterations=20)
     finish(taught)
     judges["all pairs", seed], judges["clips", seed] = runs["cartpole", 0.0].scorer, taught.scorer
-    for target, said in ((1.0, "clips, mean +1"), (-1.0, "clips, mean −1")):
-        judges[said, seed] = deepcopy(taught.scorer)
+    for target, variant in ((1.0, "clips, mean +1"), (-1.0, "clips, mean −1")):
+        judges[variant, seed] = deepcopy(taught.scorer)
         with torch.no_grad():
             now = taught.scorer.score(reference_drives)[reference_drives.mask].mean()
-            judges[said, seed].reward[-1].bias.add_(target - now)
+            judges[variant, seed].reward[-1].bias.add_(target - now)
 
 drivers, histories = {}, {}
-for (said, seed), scorer in judges.items():
+for (variant, seed), scorer in judges.items():
     learner = new_run(ppo.RECIPE, "cartpole", seed=seed, iterations=UPDATES)
     learner.scorer = scorer.requires_grad_(False)
-    histories[said, seed] = finish(learner)
-    drivers[said, seed] = pole.evaluate(learner.network, seed=HELD_OUT, quick=True)
+    histories[variant, seed] = finish(learner)
+    drivers[variant, seed] = pole.evaluate(learner.network, seed=HELD_OUT, quick=True)
 
 # %%
 figure, grid = panels(1, 2, height=3.2)
-for (said, seed), history in histories.items():
+for (variant, seed), history in histories.items():
     points = [(row["iteration"], row["length"]) for row in history if row["length"] is not None]
-    label = said if seed == SEED else None
-    grid[0, 0].plot(*zip(*points, strict=True), color=STYLE[said], lw=1.6, label=label)
-    found = judged(judges[said, seed], usual)
-    ring = {"mfc": "none", "mew": 1.6, "ms": 13} if said == "clips" else {"ms": 7}
-    steps = drivers[said, seed]["sampled_return"]
-    grid[0, 1].plot(found["accuracy_clips"], steps, "o", color=STYLE[said], clip_on=False, **ring)
-    if "−" in said:
+    label = variant if seed == SEED else None
+    grid[0, 0].plot(*zip(*points, strict=True), color=STYLE[variant], lw=1.6, label=label)
+    accuracies = judged(judges[variant, seed], usual)
+    ring = {"mfc": "none", "mew": 1.6, "ms": 13} if variant == "clips" else {"ms": 7}
+    steps = drivers[variant, seed]["sampled_return"]
+    grid[0, 1].plot(accuracies["accuracy_clips"], steps, "o", color=STYLE[variant], clip_on=False, **ring)
+    if "−" in variant:
         grid[0, 1].vlines(
-            found["accuracy_clips"], steps, drivers["clips", seed]["sampled_return"], color=PALE, lw=3, zorder=0
+            accuracies["accuracy_clips"], steps, drivers["clips", seed]["sampled_return"], color=PALE, lw=3, zorder=0
         )
 grid[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
 grid[0, 0].set_xlabel("iteration of PPO", color=INK, fontsize=9)
@@ -819,21 +821,21 @@ grid[0, 1].set(xlim=(0.5, 1.01), ylim=(-20, 520))
 show(figure, "Length of the drives while PPO learns from each reward model; final steps against accuracy on clips.")
 
 rows, changed = [], []
-for (said, seed), scorer in judges.items():
-    found = judged(scorer, usual)
+for (variant, seed), scorer in judges.items():
+    accuracies = judged(scorer, usual)
     with torch.no_grad():
         offset = scorer.score(reference_drives)[reference_drives.mask].mean()
         ranks = [episode_scores(each, usual["clips"].chosen) > episode_scores(each, usual["clips"].rejected)
                  for each in (scorer, judges["clips", seed])]  # fmt: skip
-    if "mean" in said:
+    if "mean" in variant:
         changed.append((ranks[0] != ranks[1]).float().mean().item())
     rows.append([
-        said,
+        variant,
         f"{seed}",
         f"{offset:+.2f}",
-        f"{found['accuracy_clips']:.1%}",
-        f"{found['accuracy_drives']:.1%}",
-        f"{drivers[said, seed]['sampled_return']:.1f}",
+        f"{accuracies['accuracy_clips']:.1%}",
+        f"{accuracies['accuracy_drives']:.1%}",
+        f"{drivers[variant, seed]['sampled_return']:.1f}",
     ])  # fmt: skip
 head = [
     "taught with",
@@ -844,12 +846,12 @@ head = [
     "steps upright after PPO",
 ]
 display(table(head, sorted(rows)))
-said = "clips: judgments that a constant per step changes"
-compare(said, predicted[said], max(changed))
-said = "steps upright, with a negative constant per step"
+claim = "clips: judgments that a constant per step changes"
+compare(claim, predicted[claim], max(changed))
+claim = "steps upright, with a negative constant per step"
 compare(
-    said,
-    predicted[said],
+    claim,
+    predicted[claim],
     mean([evaluation["sampled_return"] for (judge, _), evaluation in drivers.items() if "−" in judge]),
 )
 

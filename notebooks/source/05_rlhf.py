@@ -279,11 +279,15 @@ grid[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK)
 show(figure, "Loss, accuracy and typical reward of both reward models against the number of pairs judged.")
 
 for name, rows in taught.items():
-    said = evaluations[name]["reward model"]
-    compare(f"{name}: unseen pairs told apart", predicted["unseen pairs told apart"][name], said["accuracy"])
-    kinds = [key.removeprefix("accuracy_") for key in said if key.startswith("accuracy_")]
+    scorer_evaluation = evaluations[name]["reward model"]
+    compare(
+        f"{name}: unseen pairs told apart", predicted["unseen pairs told apart"][name], scorer_evaluation["accuracy"]
+    )
+    kinds = [key.removeprefix("accuracy_") for key in scorer_evaluation if key.startswith("accuracy_")]
     for kind in kinds:
-        print(f"    {kind:<8} {said[f'accuracy_{kind}']:.0%}   by length alone {said[f'count_steps_{kind}']:.0%}")
+        print(
+            f"    {kind:<8} {scorer_evaluation[f'accuracy_{kind}']:.0%}   by length alone {scorer_evaluation[f'count_steps_{kind}']:.0%}"
+        )
     print(f"    {sum(row['pairs'] for row in rows):,.0f} judgments in all")
 
 # %% [markdown] lang="en"
@@ -503,9 +507,9 @@ for name, run in runs.items():
 # %%
 figure, grid = panels(2, 2, height=4.6, sharex="col", height_ratios=[2, 1])
 for column, (name, points) in enumerate(seen.items()):
-    turn, learnt, true, kl = zip(*points, strict=True)
+    turn, paid, true, kl = zip(*points, strict=True)
     top, low = grid[:, column]
-    top.plot(turn, learnt, "o-", ms=3, lw=1.8, color=GOOD, label="learnt reward: what PPO is paid")
+    top.plot(turn, paid, "o-", ms=3, lw=1.8, color=GOOD, label="learnt reward: what PPO is paid")
     top.plot(turn, true, "o-", ms=3, lw=1.8, color=COLOUR[name], label="true reward: only we look")
     low.plot(turn, kl, "o-", ms=3, lw=1.8, color=INK)
     top.set_title(worlds[name].title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
@@ -659,7 +663,7 @@ for word in ("falls", "stays"):
 credits = []
 for name, (one, network) in caught.items():
     words = [worlds[name].words(one, row) for row in range(len(one))]
-    fits = torch.tensor([drawable(said) for said in words])  # the figure's font has them
+    fits = torch.tensor([drawable(row_words) for row_words in words])  # the figure's font has them
     row = one.rewards.sum(dim=1).where(fits, torch.inf).argmin().item()
     run, update = runs[name], runs[name].config.update
     env, rewards = (
@@ -714,7 +718,7 @@ for step, (lesson, less) in SMALL.items():
         small = new_run(lesson.RECIPE, name, settings=config, iterations=2)
         used[name] = functions_used(lambda lesson=lesson, small=small: next(lesson.train(small)))
     shared = used["cartpole"] & used["language"]
-    only = [", ".join(said.split(": ")[1] for said in sorted(used[name] - shared)) or "none" for name in NAMES]
+    only = [", ".join(function.split(": ")[1] for function in sorted(used[name] - shared)) or "none" for name in NAMES]
     rows.append([step, f"{len(shared)}", *only])
 table(["step", "in both worlds", "CartPole only", "language only"], rows)
 
@@ -779,12 +783,12 @@ for name in NAMES:
     config = replace(RLHF[name].reward_model, start=clone[name], **WEAK[name])
     run = new_run(reward_model.RECIPE, name, settings=config)
     pairs = sum(record["pairs"] for record in watch(run))
-    said = {f"{name}, {pairs:.0f} pairs": run.evaluate(seed=HELD_OUT, quick=True)}
+    weak_evaluations = {f"{name}, {pairs:.0f} pairs": run.evaluate(seed=HELD_OUT, quick=True)}
     if name == "cartpole":
         run.scorer.reward[-1].bias.data.sub_(2.0)
-        said["the same, 2 less per step"] = run.evaluate(seed=HELD_OUT, quick=True)
+        weak_evaluations["the same, 2 less per step"] = run.evaluate(seed=HELD_OUT, quick=True)
     run.export(Path(place(name, "weak")))
-    for what, evaluation in said.items():
+    for what, evaluation in weak_evaluations.items():
         kinds = [
             f"{key.removeprefix('accuracy_')} {evaluation[key]:.1%}"
             for key in evaluation
@@ -821,8 +825,8 @@ for name in NAMES:
 figure, grid = panels(2, 2, height=4.8, sharex="col", sharey="col")
 for (name, beta), points in broken.items():
     axes = grid[PRICES[name].index(beta), NAMES.index(name)]
-    turn, learnt, true, kl = zip(*points, strict=True)
-    for worths, colour, label in ((learnt, GOOD, "learnt"), (true, COLOUR[name], "true")):
+    turn, paid, true, kl = zip(*points, strict=True)
+    for worths, colour, label in ((paid, GOOD, "learnt"), (true, COLOUR[name], "true")):
         axes.plot(turn, [worth - worths[0] for worth in worths], "o-", ms=3.5, lw=2, color=colour, label=label)
     axes.axhline(0, color=INK, lw=0.8)
     axes.set_title(f"{worlds[name].title}, β = {beta:g}", loc="left", color=COLOUR[name], fontsize=11, weight="bold")
@@ -862,8 +866,8 @@ for who, network in asked.items():
     played = rollout(worlds["language"].examples(14, seed=HELD_OUT), network, torch.Generator().manual_seed(HELD_OUT))
     told[who] = worlds["language"].answers(played)
 questions = [answer.question.text for answer in told["clone"]]
-said = [[f"{answer.text} ({answer.verdict.score:+.1f})" for answer in answers] for answers in told.values()]
-table(["question", *told], [list(line) for line in zip(questions, *said, strict=True)][::2])
+columns = [[f"{answer.text} ({answer.verdict.score:+.1f})" for answer in answers] for answers in told.values()]
+table(["question", *told], [list(line) for line in zip(questions, *columns, strict=True)][::2])
 
 # %% [markdown] lang="en"
 # (Lines show the gain since the start, so that both begin at 0. KL in the figure and in the last lines is that of the 64 unseen episodes; the tables have episodes of their own. The last table has

@@ -210,7 +210,7 @@ table(
 TOKENS = torch.tensor([12.0, 6.0, 4.0, 6.0])  # lengths of the four answers, for section 8
 averaged = TOKENS.mean() / TOKENS
 reached, first_losses, last_losses = {}, [], {}
-for said, beta, weight in (("β = 1", 1.0, 1), ("β = 0.5", 0.5, 1), ("β = 0.5, averaged", 0.5, averaged)):
+for case, beta, weight in (("β = 1", 1.0, 1), ("β = 0.5", 0.5, 1), ("β = 0.5, averaged", 0.5, averaged)):
     logits = ref.clone().requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=0.05)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, 400)
@@ -221,31 +221,31 @@ for said, beta, weight in (("β = 1", 1.0, 1), ("β = 0.5", 0.5, 1), ("β = 0.5,
         (logits.grad,) = torch.autograd.grad(loss, [logits])
         optimizer.step()
         schedule.step()
-    reached[said], last_losses[said] = logits.detach().log_softmax(dim=0), loss.item()
+    reached[case], last_losses[case] = logits.detach().log_softmax(dim=0), loss.item()
 
 
 def draw_bars(cases):
     """Show the shares of the four answers: at the start, as the theory wants them, and as they came out."""
     figure, grid = panels(1, len(cases), width=8.6 if len(cases) > 1 else 5.2, height=2.9, sharey=True)
-    for axes, (said, beta) in zip(grid[0], cases.items(), strict=True):
+    for axes, (case, beta) in zip(grid[0], cases.items(), strict=True):
         target = (ref + worth.log() / beta).softmax(dim=0)
         for place, (label, share, colour) in enumerate(
-            [("ref", ref.exp(), EDGE), ("target", target, COLOUR["language"]), ("reached", reached[said].exp(), GOOD)]
+            [("ref", ref.exp(), EDGE), ("target", target, COLOUR["language"]), ("reached", reached[case].exp(), GOOD)]
         ):
             bars = axes.bar(torch.arange(4) + 0.27 * (place - 1), share, 0.25, color=colour, label=label)
             axes.bar_label(bars, [f"{x:.2f}".removeprefix("0") for x in share.tolist()], fontsize=7, color=INK)
         axes.set_xticks(range(4), [f"{one}\nworth {x:.0f}" for one, x in zip(ANSWERS, worth, strict=True)])
         axes.grid(False, axis="x")
-        axes.set_title(said, loc="left", color=INK, fontsize=11, weight="bold")
+        axes.set_title(case, loc="left", color=INK, fontsize=11, weight="bold")
     grid[0, 0].set_ylabel("share", color=INK, fontsize=9)
     grid[0, -1].legend(frameon=False, fontsize=9, labelcolor=INK)
     show(figure, "Bars of the four answers' shares: reference, target of the theory, reached by DPO.")
 
 
 draw_bars({"β = 1": 1.0, "β = 0.5": 0.5})
-for said, beta in (("β = 1", 1.0), ("β = 0.5", 0.5)):
-    apart = (reached[said].exp() - (ref + worth.log() / beta).softmax(dim=0)).abs().max()
-    print(f"{said:<8} largest distance from the target {apart:.1e}")
+for case, beta in (("β = 1", 1.0), ("β = 0.5", 0.5)):
+    apart = (reached[case].exp() - (ref + worth.log() / beta).softmax(dim=0)).abs().max()
+    print(f"{case:<8} largest distance from the target {apart:.1e}")
 compare("first loss (log 2 = 0.6931)", predicted["first loss"], f"{first_losses[0]:.4f}")
 compare("four answers: share of polite", predicted["four answers"], reached["β = 0.5"][0].exp().item())
 
@@ -264,9 +264,9 @@ compare("four answers: share of polite", predicted["four answers"], reached["β 
 
 # %%
 rows = [["true r", *(f"{x:.3f}" for x in worth.log())]]
-for said, beta in (("β = 1", 1.0), ("β = 0.5", 0.5)):
-    implicit = beta * (reached[said] - ref)
-    rows.append([f"implicit, {said}", *(f"{x:.3f}" for x in implicit - implicit[3])])
+for case, beta in (("β = 1", 1.0), ("β = 0.5", 0.5)):
+    implicit = beta * (reached[case] - ref)
+    rows.append([f"implicit, {case}", *(f"{x:.3f}" for x in implicit - implicit[3])])
 display(table(["reward, rude = 0", *ANSWERS], rows))
 moved = (reached["β = 0.5"] - ref)[chosen].mean()
 print(f"β = 0.5: log π of the chosen answer, mean over all judgments: {moved:+.3f} nats against the start")
@@ -472,25 +472,28 @@ for name, world in worlds.items():
     sides = {"rejected": pairs.rejected, "chosen": pairs.chosen}
     with torch.no_grad():
         rewards = {
-            said: run.config.update.beta
+            side: run.config.update.beta
             * (evaluate_actions(run.network, one).logprobs - evaluate_actions(run.reference, one).logprobs)
-            for said, one in sides.items()
+            for side, one in sides.items()
         }
     margins = rewards["chosen"].sum(dim=1) - rewards["rejected"].sum(dim=1)
     fits = torch.tensor(
         [all(drawable(world.words(one, row)) for one in sides.values()) for row in range(len(pairs))]
     )  # the figure's font has them
     row = margins.where(fits, -torch.inf).argmax().item()
-    for said, one in sides.items():
+    for side, one in sides.items():
         length, words = int(one.mask[row].sum()), world.words(one, row)
         last = slice(max(0, length - 14), length)
-        lines = {"reward of the step": rewards[said][row, last].tolist()}
-        lines["added up"] = rewards[said][row].cumsum(dim=0)[last].tolist()
-        credits[said].append(Credit(words[last], lines, last.start + 1, one.obs[row, last]))
+        lines = {"reward of the step": rewards[side][row, last].tolist()}
+        lines["added up"] = rewards[side][row].cumsum(dim=0)[last].tolist()
+        credits[side].append(Credit(words[last], lines, last.start + 1, one.obs[row, last]))
 
-for said, found in credits.items():
-    titles = [f"{world.title}: {said}" for world in worlds.values()]
-    show(microscope(found, titles), f"The {said} episode of one pair of each world, with the implicit reward by step.")
+for side, side_credits in credits.items():
+    titles = [f"{world.title}: {side}" for world in worlds.values()]
+    show(
+        microscope(side_credits, titles),
+        f"The {side} episode of one pair of each world, with the implicit reward by step.",
+    )
 
 # %% [markdown] lang="en"
 # Each line has its own colours, red below 0 and green above. The language model has put its reward where the tone is: on the few tokens by
@@ -666,7 +669,7 @@ KINDS = {"reference": "DPO, pairs by the reference", "policy": "DPO, pairs by th
 for name, world in worlds.items():
     start = world.evaluate(world.reference(), seed=HELD_OUT, quick=True)
     rows = [["start", "", "", "", "", "", *(f"{start[key]:.2f}" for key in TOLD[name])]]
-    for kind, said in KINDS.items():
+    for kind, row_label in KINDS.items():
         run, evaluation = results[name, kind]
         parts = {"policy": run.reference, "reference": run.reference}
         count = {part: sum(p.numel() for p in network.parameters()) for part, network in parts.items()}
@@ -675,7 +678,7 @@ for name, world in worlds.items():
         rows_a_turn = run.config.rows if kind == "ppo" else 2 * run.config.starts
         played = f"{run.iteration * rows_a_turn:,}"
         cost = [f"{seconds[name, kind]:.0f}", played, f"{run.steps:,}", " + ".join(count), f"{sum(count.values()):,}"]
-        rows.append([said, *cost, *(f"{evaluation[key]:.2f}" for key in TOLD[name])])
+        rows.append([row_label, *cost, *(f"{evaluation[key]:.2f}" for key in TOLD[name])])
     scorer = sum(p.numel() for p in world.scorer("reference", seed=SEED).parameters())
     rows.append(["a reward model beside PPO", "", "", "", "+ scorer", f"+ {scorer:,}", *("" for _ in TOLD[name])])
     display(table([world.title, "seconds", "rows played", "live steps", "held", "parameters", *TOLD[name]], rows))
@@ -720,7 +723,7 @@ draw_bars({"β = 0.5, averaged": 0.5})
 print(f"last loss: sum {last_losses['β = 0.5']:.4f}, average {last_losses['β = 0.5, averaged']:.4f}")
 target = (ref + worth.log() / 0.5).softmax(dim=0)
 rows = [["tokens", *(f"{x:.0f}" for x in TOKENS)], ["share, target", *(f"{x:.3f}" for x in target)]]
-rows += [[f"share, {said}", *(f"{x:.3f}" for x in reached[key].exp())] for said, key in
+rows += [[f"share, {reduction}", *(f"{x:.3f}" for x in reached[key].exp())] for reduction, key in
          (("sum", "β = 0.5"), ("average", "β = 0.5, averaged"))]  # fmt: skip
 display(table(["", *ANSWERS], rows))
 
@@ -791,17 +794,17 @@ def draw_losses(beta):
         "smoothed, ε = 0.2": (smoothed_dpo_loss, {"label_smoothing": 0.2}),
         "IPO": (ipo_loss, {}),
     }
-    for (said, (loss_of, options)), colour in zip(
+    for (kind, (loss_of, options)), colour in zip(
         kinds.items(), (COLOUR["language"], GOOD, COLOUR["cartpole"]), strict=True
     ):
         apart, zero = torch.linspace(-10, 40, 101), torch.zeros(1)
         seen = [x.reshape(1).requires_grad_() for x in apart]
-        found = [loss_of(x, zero, zero, zero, beta=beta, **options)[0] for x in seen]
-        scale = 1 / found[20].item()  # at 0, where every policy begins, all losses are shown as 1
-        slopes = [torch.autograd.grad(loss, x)[0].item() for loss, x in zip(found, seen, strict=True)]
+        losses = [loss_of(x, zero, zero, zero, beta=beta, **options)[0] for x in seen]
+        scale = 1 / losses[20].item()  # at 0, where every policy begins, all losses are shown as 1
+        slopes = [torch.autograd.grad(loss, x)[0].item() for loss, x in zip(losses, seen, strict=True)]
         push = [slope / slopes[20] for slope in slopes]
-        grid[0, 0].plot(apart, [scale * loss.item() for loss in found], color=colour, lw=2, label=said)
-        grid[0, 1].plot(apart, push, color=colour, lw=2, label=said)
+        grid[0, 0].plot(apart, [scale * loss.item() for loss in losses], color=colour, lw=2, label=kind)
+        grid[0, 1].plot(apart, push, color=colour, lw=2, label=kind)
     grid[0, 1].axhline(0, color=INK, lw=0.8)
     grid[0, 0].set_ylim(0, 3)
     grid[0, 1].set_ylim(-1.1, 2.1)
@@ -831,21 +834,21 @@ draw_losses(beta=0.1)
 VARIANTS = {"DPO": {}, "smoothed": {"label_smoothing": 0.2}, "IPO": {"loss": "ipo"}}
 for name, world in worlds.items():
     noisy = swapped(Pairs(data[name].chosen, data[name].rejected), 0.2, torch.Generator().manual_seed(SEED))
-    found = {"DPO, right labels": (studies[name, BETAS[name][0]][-1], None)}
-    for said, update in VARIANTS.items():
+    outcomes = {"DPO, right labels": (studies[name, BETAS[name][0]][-1], None)}
+    for variant, update in VARIANTS.items():
         run = new_run(lesson.RECIPE, name, iterations=1, update=update, **SIZE[name])
         known, start = with_reference(run.reference, noisy), held[name]
-        for _ in progress(range(run.config.passes), f"{said} · {name}"):
+        for _ in progress(range(run.config.passes), f"{variant} · {name}"):
             metrics = dpo(run.network, run.reference, run.optimizer, known, run.config.update, run.generator)
             run.schedule.step()
         now = with_reference(run.network, start)
         says = (now.ref_chosen, now.ref_rejected, start.ref_chosen, start.ref_rejected)
-        found[f"{said}, 20 % swapped"] = dpo_loss(*says, beta=run.config.update.beta)[1], metrics["accuracy"]
+        outcomes[f"{variant}, 20 % swapped"] = dpo_loss(*says, beta=run.config.update.beta)[1], metrics["accuracy"]
     rows = []
-    for said, (told, seen) in found.items():
+    for row_label, (told, seen) in outcomes.items():
         low, high = wilson(told["accuracy"], len(held[name]))
         accuracy = f"{told['accuracy']:.2f} [{low:.2f}, {high:.2f}]"
-        rows.append([said, accuracy, f"{told['margin']:.2f}", "" if seen is None else f"{seen:.2f}"])
+        rows.append([row_label, accuracy, f"{told['margin']:.2f}", "" if seen is None else f"{seen:.2f}"])
     display(table([world.title, "held-out accuracy", "held-out margin", "accuracy in training"], rows))
 
 # %% [markdown] lang="en"

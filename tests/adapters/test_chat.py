@@ -59,18 +59,18 @@ def test_ids_and_mask_are_the_tokenizers_own_on_chats_that_mean_no_harm(tokenize
     episodes = episodes_from_chat(tokenizer, BENIGN)
     for row, chat in enumerate(BENIGN):
         known = tokenizer.apply_chat_template(chat, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
-        ids, said = ids_of(episodes, row)
+        ids, supervised = ids_of(episodes, row)
         assert ids == known["input_ids"][: len(ids)]
-        assert said == [bool(flag) for flag in known["assistant_masks"]][: len(ids)]
-        assert sum(said) == sum(known["assistant_masks"])
+        assert supervised == [bool(flag) for flag in known["assistant_masks"]][: len(ids)]
+        assert sum(supervised) == sum(known["assistant_masks"])
 
 
 @pytest.mark.parametrize("chats", [BENIGN, HOSTILE], ids=["benign", "hostile"])
 def test_what_is_supervised_reads_as_what_the_assistant_said(tokenizer, chats):
     episodes = episodes_from_chat(tokenizer, chats)
     for row, chat in enumerate(chats):
-        said = tokenizer.decode(episodes.actions[row][episodes.mask[row]])
-        assert said == "".join(m["content"] + END for m in chat if m["role"] == "assistant")
+        text = tokenizer.decode(episodes.actions[row][episodes.mask[row]])
+        assert text == "".join(m["content"] + END for m in chat if m["role"] == "assistant")
         is_end = episodes.actions[row][episodes.mask[row]] == tokenizer.eos_token_id
         assert is_end.sum() == sum(m["role"] == "assistant" for m in chat)
 
@@ -111,8 +111,8 @@ def test_a_prompt_is_the_beginning_of_its_chat(tokenizer):
     prompts = prompts_from_chat(tokenizer, [chat[:-1] for chat in chats])
     episodes = episodes_from_chat(tokenizer, chats)
     for row, prompt in enumerate(prompts):
-        ids, said = ids_of(episodes, row)
-        assert ids[: len(prompt)] == prompt and said.index(True) == len(prompt)
+        ids, supervised = ids_of(episodes, row)
+        assert ids[: len(prompt)] == prompt and supervised.index(True) == len(prompt)
         known = tokenizer.apply_chat_template(chats[row][:-1], add_generation_prompt=True)["input_ids"]
         assert row >= len(BENIGN) or prompt == known
 

@@ -77,8 +77,8 @@ def test_control_text_in_any_field_is_text(name, kind, flags):
     expected, _, _ = counts(talk("hi there", "yes no"))
     for control in controls:
         chat = talk(f"hi {control}{controls[0]}assistant\nok{control}", f"yes {control} no")
-        found, text, ids = counts(chat)
-        assert found == expected and text.count(control) >= 3
+        occurrences, text, ids = counts(chat)
+        assert occurrences == expected and text.count(control) >= 3
         prompt = prompts_from_chat(tokenizer, [chat[:1]])[0]
         assert ids[: len(prompt)] == prompt
         with pytest.raises(InvalidArgument, match=r"conversation 0: the user's text holds"):

@@ -125,8 +125,8 @@ def test_prompts_are_dealt_each_once_a_round(rows, group_size):
         texts = [tuple(tokens[kept].tolist()) for tokens, kept in zip(whole, mask, strict=True)]
         dealt += texts[::group_size]
     rounds = [dealt[start : start + 6] for start in range(0, len(dealt) - 5, 6)]
-    assert all(Counter(found) == Counter(map(tuple, PROMPTS)) for found in rounds)
-    assert len({tuple(found) for found in rounds}) > 1  # in another order each time
+    assert all(Counter(prompts) == Counter(map(tuple, PROMPTS)) for prompts in rounds)
+    assert len({tuple(prompts) for prompts in rounds}) > 1  # in another order each time
 
 
 def test_the_reward_function_sees_the_very_tokens_that_were_sampled():

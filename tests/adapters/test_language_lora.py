@@ -147,16 +147,16 @@ def test_a_merged_model_opens_without_peft_and_says_the_same(kind, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)), (
         "merging changed the policy"
     )
-    opened, found = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    opened, loading_info = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
     assert (
-        not found["missing_keys"]
-        and not found["unexpected_keys"]
+        not loading_info["missing_keys"]
+        and not loading_info["unexpected_keys"]
         and "lora" not in (tmp_path / "config.json").read_text()
     )
     played = rollout(token_env(), network, seeded(5))
     with torch.no_grad():
-        expected, said = (evaluate_actions(one, played).logprobs for one in (network, TokenNetwork(opened)))
-    torch.testing.assert_close(said, expected, rtol=0, atol=1e-5)
+        expected, logprobs = (evaluate_actions(one, played).logprobs for one in (network, TokenNetwork(opened)))
+    torch.testing.assert_close(logprobs, expected, rtol=0, atol=1e-5)
 
 
 def test_on_bfloat16_weights_adapters_and_heads_are_float32_and_learn():
@@ -166,8 +166,8 @@ def test_on_bfloat16_weights_adapters_and_heads_are_float32_and_learn():
     played = rollout(token_env(), network, seeded(1))
     assert played.logprobs.dtype == torch.float32
     before = evaluate_actions(network, played).logprobs.detach()
-    found = ppo(network, None, adam(network, 1e-3), played, PPOConfig(epochs=1, max_sampler_gap=0.5), seeded(2))
-    assert found["first_ratio"] == pytest.approx(1, abs=1e-6)
+    metrics = ppo(network, None, adam(network, 1e-3), played, PPOConfig(epochs=1, max_sampler_gap=0.5), seeded(2))
+    assert metrics["first_ratio"] == pytest.approx(1, abs=1e-6)
     assert not torch.equal(evaluate_actions(network, played).logprobs, before)
 
 
@@ -175,8 +175,8 @@ def test_a_scorer_with_an_adapter_learns_and_is_merged(tmp_path):
     from transformers import AutoModelForSequenceClassification
 
     scorer = scorer_with_adapter(TokenScorer.on_trunk_of(language_model("llama")), 2, seed=0)
-    learnt = {name for name, weight in scorer.named_parameters() if weight.requires_grad}
-    assert learnt and all("lora_" in name or name == "model.score.weight" for name in learnt)
+    trainable = {name for name, weight in scorer.named_parameters() if weight.requires_grad}
+    assert trainable and all("lora_" in name or name == "model.score.weight" for name in trainable)
     played = rollout(token_env(), TokenNetwork(language_model("llama")), seeded(1)).episodes()
     optimizer = adam(scorer)
     for _ in range(2):

@@ -140,9 +140,9 @@ def test_pairs_are_the_two_chats_with_one_start(tokenizer):
     assert len(pairs) == 3
     for row, one in enumerate(PREFERENCES):
         for episodes, answer in ((pairs.chosen, one.chosen), (pairs.rejected, one.rejected)):
-            said = tokenizer.decode(episodes.actions[row][episodes.mask[row]])
-            assert said.endswith(answer[-1]["content"] + END)
-            assert said.count(END) == sum(m["role"] == "assistant" for m in answer)
+            text = tokenizer.decode(episodes.actions[row][episodes.mask[row]])
+            assert text.endswith(answer[-1]["content"] + END)
+            assert text.count(END) == sum(m["role"] == "assistant" for m in answer)
         starts = [
             (e.prompt.tokens[row][e.prompt.mask[row]].tolist(), e.obs[row, 0].item())
             for e in (pairs.chosen, pairs.rejected)

@@ -84,6 +84,6 @@ def test_a_saved_adapter_is_opened_by_peft_and_says_the_same(kind, tmp_path):
     assert opened.peft_config["default"].base_model_name_or_path == str(tmp_path / "model")
     with torch.no_grad():
         expected = evaluate_actions(network, played)
-        said = evaluate_actions(TokenNetwork(opened.get_base_model()), played)
-    torch.testing.assert_close(said.logprobs, expected.logprobs, rtol=0, atol=1e-5)
+        evaluation = evaluate_actions(TokenNetwork(opened.get_base_model()), played)
+    torch.testing.assert_close(evaluation.logprobs, expected.logprobs, rtol=0, atol=1e-5)
     assert not torch.equal(evaluate_actions(TokenNetwork(language_model(kind)), played).logprobs, expected.logprobs)

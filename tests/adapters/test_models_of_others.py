@@ -71,8 +71,8 @@ def test_dpo_begins_at_log_2_whatever_noise_a_router_has(name):
     episodes = rollout(env(8), reference, seeded(3)).episodes()
     pairs = Pairs(episodes.rows(slice(0, None, 2)), episodes.rows(slice(1, None, 2)))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-5)
-    found = dpo(network.train(), reference.train(), optimizer, pairs, DPOConfig(minibatch_rows=8), seeded(0))
-    assert found["loss"] == pytest.approx(0.693147, abs=1e-5)
+    metrics = dpo(network.train(), reference.train(), optimizer, pairs, DPOConfig(minibatch_rows=8), seeded(0))
+    assert metrics["loss"] == pytest.approx(0.693147, abs=1e-5)
 
 
 def test_the_context_of_robertas_family_is_shorter_by_its_pads():

@@ -25,10 +25,10 @@ def test_each_row_is_its_text_from_one_boundary_to_the_next(tokenizer):
     assert len(set(lengths)) > 2 and max(lengths) == episodes.mask.shape[1]
     assert torch.equal(episodes.mask, torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
     for row, text in enumerate(TEXTS):
-        said = episodes.actions[row, : lengths[row]].tolist()
-        assert tokenizer.decode(said[:-1]) == text and said[-1] == BOUNDARY
+        tokens = episodes.actions[row, : lengths[row]].tolist()
+        assert tokenizer.decode(tokens[:-1]) == text and tokens[-1] == BOUNDARY
         assert episodes.obs[row, 0] == BOUNDARY  # the first word is an action too
-        assert episodes.obs[row, 1 : lengths[row]].tolist() == said[:-1]
+        assert episodes.obs[row, 1 : lengths[row]].tolist() == tokens[:-1]
     assert episodes.prompt.tokens.shape == episodes.prompt.mask.shape == (4, 0)
     assert episodes.obs.dtype == episodes.actions.dtype == torch.int64 and episodes.mask.dtype == torch.bool
 
@@ -52,16 +52,16 @@ def test_control_tokens_in_a_text_are_text(tokenizer):
 def test_texts_of_unequal_length_are_learnt_as_if_alone(tokenizer):
     network = TokenNetwork(language_model("gpt2", vocab_size=len(tokenizer))).double()
     together = episodes_from_texts(tokenizer, TEXTS, boundary=BOUNDARY)
-    found = evaluate_actions(network, together).logprobs
+    logprobs = evaluate_actions(network, together).logprobs
     for row, text in enumerate(TEXTS):
         alone = episodes_from_texts(tokenizer, [text], boundary=BOUNDARY)
         expected = evaluate_actions(network, alone).logprobs[0]
-        torch.testing.assert_close(found[row, : len(expected)], expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(logprobs[row, : len(expected)], expected, rtol=0, atol=1e-12)
     ids = [[BOUNDARY, *tokenizer(text, add_special_tokens=False)["input_ids"], BOUNDARY] for text in TEXTS]
     model = language_model("gpt2", vocab_size=len(tokenizer)).double().eval()
     losses = [model(torch.tensor([row]), labels=torch.tensor([row])).loss.item() * (len(row) - 1) for row in ids]
     mean = sum(losses) / sum(len(row) - 1 for row in ids)  # transformers' own loss, text by text
-    assert sft_loss(found, together.mask)[0].item() == pytest.approx(mean, abs=1e-6)
+    assert sft_loss(logprobs, together.mask)[0].item() == pytest.approx(mean, abs=1e-6)
 
 
 def test_an_empty_text_is_refused_by_its_row(tokenizer):

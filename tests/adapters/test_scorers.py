@@ -62,8 +62,8 @@ def test_pads_on_either_side_move_no_score_whatever_token_they_are(kind, junk):
     expected = scores_of(scorer)
     for left in range(6):
         for right in (0, 1, 5):
-            found = scores_of(scorer, left=left, right=right, junk=junk)
-            torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+            scores = scores_of(scorer, left=left, right=right, junk=junk)
+            torch.testing.assert_close(scores, expected, rtol=0, atol=1e-12)
 
 
 @each_kind
@@ -174,8 +174,8 @@ def test_transformers_reads_the_end_of_an_answer_where_the_pad_is_the_end(begin,
     assert opened.config.pad_token_id == pad
     ours = scores_of(scorer)
     for row, (prompt, answer) in enumerate(zip(PROMPTS, ANSWERS, strict=True)):
-        said = opened(torch.tensor([prompt + answer])).logits.item()
-        assert said == pytest.approx(ours[row].item(), abs=1e-5)
+        score = opened(torch.tensor([prompt + answer])).logits.item()
+        assert score == pytest.approx(ours[row].item(), abs=1e-5)
 
 
 def test_a_half_precision_scorer_speaks_whole_numbers():

@@ -45,15 +45,15 @@ def learn_pairs(name, change, **options):
 class Judge:
     """Says what it is told of whatever it is shown."""
 
-    def __init__(self, said):
-        self.said = said
+    def __init__(self, scores_of):
+        self.scores_of = scores_of
 
     def score(self, episodes):
-        return self.said(episodes)
+        return self.scores_of(episodes)
 
 
-def judged(said, **options):
-    relabel(play(), Judge(said), **options)
+def judged(scores_of, **options):
+    relabel(play(), Judge(scores_of), **options)
 
 
 def with_an_empty_row(side):
@@ -221,8 +221,8 @@ def test_a_reference_that_would_learn_along_is_refused(name):
 
 def test_scores_of_cells_that_do_not_count_may_be_anything():
     played = play()
-    said = relabel(played, Judge(lambda episodes: torch.where(episodes.mask, 1.0, NAN)))
-    assert torch.equal(said.rewards, played.mask.float())
+    relabelled = relabel(played, Judge(lambda episodes: torch.where(episodes.mask, 1.0, NAN)))
+    assert torch.equal(relabelled.rewards, played.mask.float())
 
 
 def test_a_network_that_answers_otherwise_with_gradient_is_caught_by_the_first_ratio_of_grpo():

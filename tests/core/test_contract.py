@@ -47,8 +47,8 @@ def test_a_row_at_once_says_what_its_steps_say(world, device):
 @each_network
 def test_what_was_recorded_while_playing_is_what_evaluation_finds(world, device):
     network, played = play(world, device)
-    found = evaluate_actions(network, played.episodes())
-    for recorded, now in ((played.logprobs, found.logprobs), (played.values[:, :-1], found.values)):
+    evaluation = evaluate_actions(network, played.episodes())
+    for recorded, now in ((played.logprobs, evaluation.logprobs), (played.values[:, :-1], evaluation.values)):
         torch.testing.assert_close(recorded[played.mask], now[played.mask].detach(), **EXACT)
 
 
@@ -140,8 +140,8 @@ def test_the_models_of_these_tests_do_drop_out_until_they_are_wrapped(kind):
 @each_world
 def test_every_parameter_that_decides_learns_from_log_probabilities_or_values(world, device):
     network, played = play(world, device)
-    found = evaluate_actions(network, played.episodes())
-    (found.logprobs.sum() + found.values.square().sum() + found.entropy.sum()).backward()
+    evaluation = evaluate_actions(network, played.episodes())
+    (evaluation.logprobs.sum() + evaluation.values.square().sum() + evaluation.entropy.sum()).backward()
     unused = {name for name, p in network.named_parameters() if p.grad is None}
     assert not unused
     assert any(p.grad.abs().max() > 0 for p in network.parameters())

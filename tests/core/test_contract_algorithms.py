@@ -66,9 +66,9 @@ def test_memory_saved_by_micro_batches_costs_nothing(world, update, device):
     played = played_once(world, device)
     whole, _, metrics = learnt_once(world, update, device)
     for micro_rows in (2, 3):
-        parts, _, found = learnt(world, update, device, played, micro_rows=micro_rows)
+        parts, _, part_metrics = learnt(world, update, device, played, micro_rows=micro_rows)
         torch.testing.assert_close(parts, whole, rtol=0, atol=1e-12)
-        assert found == pytest.approx(metrics, abs=1e-6)
+        assert part_metrics == pytest.approx(metrics, abs=1e-6)
 
 
 @each_world
@@ -78,9 +78,9 @@ def test_padding_more_columns_changes_no_update(world, update, device):
     longer = padded(played)
     assert longer.mask.shape[1] == played.mask.shape[1] + 2
     whole, _, metrics = learnt_once(world, update, device)
-    again, _, found = learnt(world, update, device, longer)
+    again, _, again_metrics = learnt(world, update, device, longer)
     torch.testing.assert_close(again, whole, rtol=0, atol=1e-12)
-    assert found == pytest.approx(metrics, abs=1e-6)
+    assert again_metrics == pytest.approx(metrics, abs=1e-6)
 
 
 @each_world

@@ -39,9 +39,9 @@ def test_it_starts_at_log_two_whatever_the_lengths_and_moves_after_one_step(worl
 @each_world
 def test_an_episodes_log_probability_is_the_sum_over_its_live_steps(world, device):
     network, played = world.network(device=device, dtype=torch.float64), played_in(world, device)
-    found = episode_logprobs(network, played.episodes())
+    sums = episode_logprobs(network, played.episodes())
     recorded = [math.fsum(row[live].tolist()) for row, live in zip(played.logprobs, played.mask, strict=True)]
-    assert found.tolist() == pytest.approx(recorded, abs=1e-10) and found.requires_grad
+    assert sums.tolist() == pytest.approx(recorded, abs=1e-10) and sums.requires_grad
 
 
 @each_world

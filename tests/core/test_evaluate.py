@@ -48,8 +48,8 @@ def test_a_mask_keeps_sums_and_means_by_hand():
         lambda x, mask: select(x, mask).pow(2).sum(): [[2, 0], [6, 16]],
     }
     for function, slopes in by_hand.items():
-        found = torch.autograd.grad(function(x, mask), x)[0]
-        torch.testing.assert_close(found, torch.tensor(slopes, dtype=torch.float64), rtol=0, atol=1e-15)
+        gradient = torch.autograd.grad(function(x, mask), x)[0]
+        torch.testing.assert_close(gradient, torch.tensor(slopes, dtype=torch.float64), rtol=0, atol=1e-15)
     assert not select(x, mask | True).isfinite().all()  # what counts and is NaN stays so: an error is not to be hidden
     for junk in (math.inf, -math.inf):
         assert select(torch.full((2, 2), junk), ~torch.ones(2, 2).bool()).tolist() == [[0, 0], [0, 0]]
@@ -61,21 +61,21 @@ def test_evaluation_reads_the_probability_of_each_chosen_action_whatever_the_off
     offsets = torch.tensor([[0.0, 30.0, -5.0]], dtype=torch.float64)
     logits = CHANCES.log() + offsets[..., None]
     for actions in ([[0, 1, 2]], [[2, 2, 0]]):
-        found = evaluate_logits(logits, torch.tensor(actions)).logprobs
-        assert found[0].tolist() == pytest.approx([math.log((0.7, 0.2, 0.1)[action]) for action in actions[0]])
-        assert found.dtype == torch.float64 and found.shape == (1, 3)
+        logprobs = evaluate_logits(logits, torch.tensor(actions)).logprobs
+        assert logprobs[0].tolist() == pytest.approx([math.log((0.7, 0.2, 0.1)[action]) for action in actions[0]])
+        assert logprobs.dtype == torch.float64 and logprobs.shape == (1, 3)
 
 
 def test_every_row_and_step_reads_its_own_logits():
     logits = torch.arange(2 * 3 * 4, dtype=torch.float64).reshape(2, 3, 4).sin() * 3
     actions = torch.tensor([[3, 0, 2], [1, 1, 3]])
-    found = evaluate_logits(logits, actions)
+    evaluation = evaluate_logits(logits, actions)
     for row, step in torch.ones(2, 3).nonzero().tolist():
         scores = [math.exp(logit) for logit in logits[row, step].tolist()]
         chances = [score / math.fsum(scores) for score in scores]
-        assert found.logprobs[row, step].item() == pytest.approx(math.log(chances[actions[row, step]]), abs=1e-12)
+        assert evaluation.logprobs[row, step].item() == pytest.approx(math.log(chances[actions[row, step]]), abs=1e-12)
         entropy = -math.fsum(chance * math.log(chance) for chance in chances)
-        assert found.entropy[row, step].item() == pytest.approx(entropy, abs=1e-12)
+        assert evaluation.entropy[row, step].item() == pytest.approx(entropy, abs=1e-12)
 
 
 def test_entropy_is_known_for_uniform_skewed_and_certain_policies():
@@ -110,21 +110,21 @@ def test_the_network_is_called_once_with_prompt_and_observations_and_its_values_
         calls.append((prompt, obs))
         return Output(torch.zeros(2, 3, 4), value)
 
-    found = evaluate_actions(network, episodes)
+    evaluation = evaluate_actions(network, episodes)
     assert len(calls) == 1 and calls[0][0] is episodes.prompt and calls[0][1] is episodes.obs
-    assert torch.equal(found.values, value)
-    assert torch.autograd.grad(found.values.sum(), value)[0].eq(1).all()
+    assert torch.equal(evaluation.values, value)
+    assert torch.autograd.grad(evaluation.values.sum(), value)[0].eq(1).all()
 
 
 def test_half_precision_logits_are_made_whole_before_the_softmax():
     logits = (torch.randn(4, 50, 300, generator=seeded(0)) * 4).bfloat16()
     actions = torch.randint(300, (4, 50), generator=seeded(1))
     exact = logits.double().log_softmax(dim=-1)
-    found = evaluate_logits(logits, actions)
-    assert found.logprobs.dtype == found.entropy.dtype == torch.float32
+    evaluation = evaluate_logits(logits, actions)
+    assert evaluation.logprobs.dtype == evaluation.entropy.dtype == torch.float32
     chosen = exact.gather(-1, actions[..., None])[..., 0]
-    torch.testing.assert_close(found.logprobs.double(), chosen, rtol=0, atol=2e-5)
-    torch.testing.assert_close(found.entropy.double(), -(exact.exp() * exact).sum(dim=-1), rtol=0, atol=2e-5)
+    torch.testing.assert_close(evaluation.logprobs.double(), chosen, rtol=0, atol=2e-5)
+    torch.testing.assert_close(evaluation.entropy.double(), -(exact.exp() * exact).sum(dim=-1), rtol=0, atol=2e-5)
     drawn, logprobs = sample(logits[:, 0], seeded(2))
     assert logprobs.dtype == torch.float32
     torch.testing.assert_close(logprobs.double(), exact[torch.arange(4), 0, drawn], rtol=0, atol=2e-5)

@@ -66,9 +66,11 @@ def test_the_kl_in_the_reward_is_a_reward_less_the_kl(world, device):
         then = evaluate_actions(reference, played.episodes()).logprobs
     paid = replace(played, rewards=played.rewards - 0.3 * torch.where(played.mask, now - then, 0.0))
     expected = updated(world, "grpo", paid, device, beta=0.0)[0]
-    found = updated(world, "grpo", played, device, beta=0.3, kl_in="reward")[0]
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
-    assert (updated(world, "grpo", played, device, beta=0.3)[0] - found).abs().max() > 1e-6  # the control: in the loss
+    parameters = updated(world, "grpo", played, device, beta=0.3, kl_in="reward")[0]
+    torch.testing.assert_close(parameters, expected, rtol=0, atol=1e-12)
+    assert (
+        updated(world, "grpo", played, device, beta=0.3)[0] - parameters
+    ).abs().max() > 1e-6  # the control: in the loss
 
 
 @both_worlds
@@ -154,8 +156,10 @@ def test_the_kl_in_the_reward_is_that_of_the_rows_to_learn_from(device):
     paid = replace(played, rewards=rewards - 0.3 * torch.where(played.mask, now - then, 0.0))
     options = {"group_size": 4, "scale": False, "minibatches": 1}
     expected = updated(LANGUAGE, "grpo", paid, device, beta=0.0, **options)[0]
-    found = updated(LANGUAGE, "grpo", replace(played, rewards=rewards), device, beta=0.3, kl_in="reward", **options)[0]
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    parameters = updated(
+        LANGUAGE, "grpo", replace(played, rewards=rewards), device, beta=0.3, kl_in="reward", **options
+    )[0]
+    torch.testing.assert_close(parameters, expected, rtol=0, atol=1e-12)
 
 
 def test_only_rows_to_learn_from_are_dealt_into_minibatches(device):
@@ -193,11 +197,13 @@ def test_metrics_are_what_can_be_counted_from_the_rollout(world, name, device):
     played = played_in(world, device)
     _, metrics = updated(world, name, played, device, rate=0.0)
     reference = world.network(seed=2, device=device, dtype=torch.float64)
-    said = reference(played.prompt, played.obs).logits.log_softmax(dim=-1).gather(-1, played.actions[..., None])[..., 0]
+    ref_logprobs = (
+        reference(played.prompt, played.obs).logits.log_softmax(dim=-1).gather(-1, played.actions[..., None])[..., 0]
+    )
     live = played.mask
     assert metrics["steps"] == live.sum() and metrics["sampler_gap"] < 1e-12
     assert metrics["reward"] == pytest.approx(played.rewards[live].mean().item(), abs=1e-9)
-    assert metrics["kl"] == pytest.approx((played.logprobs - said)[live].mean().item(), abs=1e-9)
+    assert metrics["kl"] == pytest.approx((played.logprobs - ref_logprobs)[live].mean().item(), abs=1e-9)
     logits = world.network(device=device, dtype=torch.float64)(played.prompt, played.obs).logits
     entropy = torch.distributions.Categorical(logits=logits).entropy()[live].mean().item()
     if name == "reinforce":  # one step over everything
@@ -254,8 +260,8 @@ def test_every_row_is_learnt_from_once_a_pass_and_each_pass_is_dealt_anew(world,
 @both_worlds
 def test_a_tighter_clip_clips_more_and_none_clips_nothing(world, device):
     played = played_in(world, device)
-    found = [updated(world, "grpo", played, device, epochs=3, clip=clip)[1] for clip in (None, 0.5, 0.2, 1e-6)]
-    shares = [metrics["clip_fraction"] for metrics in found]
+    by_clip = [updated(world, "grpo", played, device, epochs=3, clip=clip)[1] for clip in (None, 0.5, 0.2, 1e-6)]
+    shares = [metrics["clip_fraction"] for metrics in by_clip]
     assert shares[0] == 0 and shares == sorted(shares) and shares[3] > 0.5 and shares[1] < shares[3]
 
 
@@ -270,8 +276,8 @@ def test_reinforce_pays_for_each_nat_in_the_return(device):
         )
     charged = replace(played, rewards=played.rewards - 0.3 * nats)
     expected, _ = updated(LANGUAGE, "reinforce", charged, device, beta=0.0)
-    found, _ = updated(LANGUAGE, "reinforce", played, device, beta=0.3)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    parameters, _ = updated(LANGUAGE, "reinforce", played, device, beta=0.3)
+    torch.testing.assert_close(parameters, expected, rtol=0, atol=1e-12)
 
 
 @both_worlds

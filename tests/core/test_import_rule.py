@@ -21,14 +21,14 @@ def named(path):
 
 def imports(source):
     """Return (module, name or None) of every import in a source, wherever it stands."""
-    found = []
+    imported = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found += [(alias.name, None) for alias in node.names]
+            imported += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "write imports in full"
-            found += [(node.module, alias.name) for alias in node.names]
-    return found
+            imported += [(node.module, alias.name) for alias in node.names]
+    return imported
 
 
 def inside(module, *packages):

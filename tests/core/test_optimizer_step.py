@@ -116,7 +116,7 @@ def test_the_limit_of_the_first_ratio_is_a_setting(name):
 
 @both_worlds
 def test_ppo_learns_from_what_it_finds_now_and_not_from_what_was_recorded(world):
-    found = []
+    outcomes = []
     for shift in (0.0, 7.0):
         network, played = world.network(dtype=torch.float64), played_in(world)
         recorded = torch.where(played.mask, played.values[:, :-1] + shift, played.values[:, :-1])
@@ -127,10 +127,10 @@ def test_ppo_learns_from_what_it_finds_now_and_not_from_what_was_recorded(world)
         )
         UPDATES["ppo"].once(network, None, descend(network), played, seeded(0), max_sampler_gap=None)
         batch = played_batch(world.network(dtype=torch.float64), None, played, PPOConfig())
-        found.append((weights(network), batch.values * batch.mask, batch.returns, batch.logprobs * batch.mask))
-    for plain, shifted in zip(*found, strict=True):
+        outcomes.append((weights(network), batch.values * batch.mask, batch.returns, batch.logprobs * batch.mask))
+    for plain, shifted in zip(*outcomes, strict=True):
         assert torch.equal(plain, shifted)
-    assert found[0][1].abs().max() > 0.01
+    assert outcomes[0][1].abs().max() > 0.01
 
 
 @pytest.mark.parametrize("name", ["ppo", "grpo"])

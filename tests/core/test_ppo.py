@@ -104,9 +104,9 @@ def test_metrics_are_what_can_be_counted_from_the_rollout(world):
     live = played.mask
     assert metrics["steps"] == live.sum()
     assert metrics["reward"] == pytest.approx(played.rewards[live].mean().item(), abs=1e-6)
-    said = reference(played.prompt, played.obs).logits.log_softmax(dim=-1)
-    said = said.gather(-1, played.actions[..., None])[..., 0]
-    assert metrics["kl"] == pytest.approx((played.logprobs - said)[live].mean().item(), abs=1e-9)
+    ref_logprobs = reference(played.prompt, played.obs).logits.log_softmax(dim=-1)
+    ref_logprobs = ref_logprobs.gather(-1, played.actions[..., None])[..., 0]
+    assert metrics["kl"] == pytest.approx((played.logprobs - ref_logprobs)[live].mean().item(), abs=1e-9)
     assert metrics["clip_fraction"] == 0 and metrics["ratio_gap"] < 1e-12 and metrics["sampler_gap"] < 1e-12
 
 

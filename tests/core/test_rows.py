@@ -74,12 +74,12 @@ def test_the_best_of_n_follows_the_scorer_after_relabelling(world, device):
 def test_relabelling_puts_the_scorers_rewards_in_place_and_nothing_else(device):
     played = rollout(CARTPOLE.env(device=device), CARTPOLE.network(device=device), seeded(1, device))
     judge = Judge(lambda actions: actions * 2 - 5)
-    found = relabel(played, judge)
-    assert torch.equal(found.rewards, torch.where(played.mask, played.actions * 2.0 - 5, 0.0))
-    assert found.rewards.dtype == played.rewards.dtype == torch.float32 and judge.seen == [8]
+    relabelled = relabel(played, judge)
+    assert torch.equal(relabelled.rewards, torch.where(played.mask, played.actions * 2.0 - 5, 0.0))
+    assert relabelled.rewards.dtype == played.rewards.dtype == torch.float32 and judge.seen == [8]
     for name in ("obs", "actions", "mask", "logprobs", "values", "terminated"):
-        assert torch.equal(getattr(found, name), getattr(played, name))
-    assert not torch.equal(played.rewards, found.rewards)
+        assert torch.equal(getattr(relabelled, name), getattr(played, name))
+    assert not torch.equal(played.rewards, relabelled.rewards)
 
 
 @each_world
@@ -100,9 +100,9 @@ def test_rows_that_were_discarded_are_not_judged():
     live = played.mask.any(dim=1)
     assert 0 < live.sum() < 16
     scorer, judge = token_scorer("qwen2"), Judge(lambda actions: actions + 1)
-    found = relabel(played, scorer)
-    assert found.rewards[~live].eq(0).all() and found.rewards[live].ne(0).any(dim=1).all()
-    torch.testing.assert_close(found.rewards[live], scorer.score(played.episodes().rows(live)).detach())
+    relabelled = relabel(played, scorer)
+    assert relabelled.rewards[~live].eq(0).all() and relabelled.rewards[live].ne(0).any(dim=1).all()
+    torch.testing.assert_close(relabelled.rewards[live], scorer.score(played.episodes().rows(live)).detach())
     relabel(played, judge)
     assert judge.seen == [live.sum()]
     nothing = replace(played, mask=played.mask & False)
@@ -133,8 +133,8 @@ def test_joining_what_was_taken_apart_gives_it_back(world, device):
         assert torch.equal(getattr(whole, name), getattr(played, name))
     trimmed = Episodes.joined([part.episodes().trim() for part in parts])
     scorer = world.scorer(device=device, dtype=torch.float64)
-    found, expected = (scorer.score(episodes) for episodes in (trimmed, played.episodes()))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    scores, expected = (scorer.score(episodes) for episodes in (trimmed, played.episodes()))
+    torch.testing.assert_close(scores, expected, rtol=0, atol=1e-12)
 
 
 def test_pairs_know_their_number_their_lengths_and_their_rows():

@@ -52,8 +52,8 @@ def test_actions_that_do_not_count_have_no_gradient(world, device):
     for actions in (played.actions, torch.where(holes, played.actions, (played.actions + 1) % 2)):
         shown = Episodes(played.prompt, played.obs, actions, holes)
         loss, _ = sft_loss(evaluate_actions(network, shown).logprobs, shown.mask)
-        found = torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
-        gradients.append(torch.cat([slope.flatten() for slope in found if slope is not None]))
+        slopes = torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
+        gradients.append(torch.cat([slope.flatten() for slope in slopes if slope is not None]))
     assert torch.equal(*gradients) and gradients[0].abs().max() > 0
 
 

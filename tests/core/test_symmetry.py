@@ -43,5 +43,5 @@ def functions_of(world, update):
 def test_both_worlds_run_the_same_functions_of_the_core(name):
     cartpole, language = (functions_of(world, UPDATES[name]) for world in (CARTPOLE, LANGUAGE))
     assert language - cartpole == set()
-    assert {found for found in cartpole - language if "<" not in found} == CUTS.get(name, set())
+    assert {function for function in cartpole - language if "<" not in function} == CUTS.get(name, set())
     assert EXPECTED[name] | {"rollout.rollout", "rollout.relabel", "rollout.best_of_n"} <= language

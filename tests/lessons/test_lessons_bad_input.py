@@ -93,8 +93,8 @@ def test_pairs_of_which_all_are_ties_are_counted_as_none_and_one_kind_of_two_is_
 @each_world
 def test_choosing_the_best_of_n_costs_the_same_bound_in_every_world(world):
     policy = load(world).reference()
-    found = load(world).evaluate(policy, seed=0, quick=True, best_of=4)
-    assert found["kl"] == pytest.approx(log(4) - 3 / 4, abs=1e-4)
+    results = load(world).evaluate(policy, seed=0, quick=True, best_of=4)
+    assert results["kl"] == pytest.approx(log(4) - 3 / 4, abs=1e-4)
 
 
 def test_rlhf_goes_on_from_wherever_its_folder_lies(tmp_path):

@@ -54,9 +54,9 @@ def equations(text):
 
     Displayed ones stand in order; within a sentence Chinese may name the state before the action.
     """
-    found = ["".join(equation.split()) for equation in EQUATION.findall(FENCED.sub("", text))]
-    displayed = [WORDS.sub("", equation) for equation in found if equation.startswith("$$")]
-    return displayed, sorted(equation for equation in found if not equation.startswith("$$"))
+    compact = ["".join(equation.split()) for equation in EQUATION.findall(FENCED.sub("", text))]
+    displayed = [WORDS.sub("", equation) for equation in compact if equation.startswith("$$")]
+    return displayed, sorted(equation for equation in compact if not equation.startswith("$$"))
 
 
 def written(folder, text):
@@ -84,18 +84,18 @@ def algorithms_in(code):
 
     A function may draw (its name says so), or stand for one call with many arguments.
     """
-    found = []
+    algorithms = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ClassDef):
-            found.append(f"class {node.name}")
+            algorithms.append(f"class {node.name}")
         if isinstance(node, ast.Attribute) and node.attr == "backward":
-            found.append(".backward")
+            algorithms.append(".backward")
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = node.end_lineno - node.lineno + 1
             draws = node.name.startswith("draw") and lines <= LONGEST_DRAWING
             if not draws and (lines > LONGEST_SHORTHAND or computes(node)):
-                found.append(f"def {node.name}")
-    return found
+                algorithms.append(f"def {node.name}")
+    return algorithms
 
 
 def computes(function):

@@ -47,5 +47,5 @@ def test_every_link_to_a_file_leads_to_one(page):
 def test_both_languages_name_the_same_commands_and_links(pages):
     texts = [(ROOT / page).read_text(encoding="utf-8") for page in pages]
     for pattern in (r"python -m lessons[^#\n`]*", r"notebooks/\w+/(\w+)\.ipynb", r"`make [\w-]+`|^make [\w-]+"):
-        found = [sorted(match.strip() for match in re.findall(pattern, text, flags=re.MULTILINE)) for text in texts]
-        assert found[0] == found[1]
+        matches = [sorted(match.strip() for match in re.findall(pattern, text, flags=re.MULTILINE)) for text in texts]
+        assert matches[0] == matches[1]

@@ -140,14 +140,14 @@ def test_ctrl_c_leaves_a_readable_run_that_goes_on_bit_identically(tmp_path):
         if "2/6" in line:
             broken.send_signal(signal.SIGINT)
             break
-    said = broken.communicate(timeout=300)[0]
+    output = broken.communicate(timeout=300)[0]
     (folder,) = (tmp_path / "broken").iterdir()
-    assert "--resume" in said and json.loads((folder / "summary.json").read_text())["interrupted"]
+    assert "--resume" in output and json.loads((folder / "summary.json").read_text())["interrupted"]
 
     (folder / "metrics.jsonl").open("a").write('{"world": "cartpole", "iter')  # as a killed program leaves it
     resumed = start_program(tmp_path, "--resume", str(folder))
-    said = resumed.communicate(timeout=300)[0]
-    assert resumed.returncode == 0 and " 6/6" in said and " 1/6" not in said
+    output = resumed.communicate(timeout=300)[0]
+    assert resumed.returncode == 0 and " 6/6" in output and " 1/6" not in output
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [r["iteration"] for r in records if r["world"] == "cartpole"] == list(range(1, 7))
     (complete,) = (tmp_path / "whole").iterdir()
@@ -161,12 +161,12 @@ def test_ctrl_c_leaves_a_readable_run_that_goes_on_bit_identically(tmp_path):
 def test_a_damaged_run_is_not_resumed(damage, tmp_path, monkeypatch, capsys):
     save_config(tmp_path, PPO, Options(threads=1), {"cartpole": small(PPO, "cartpole")})
     begun(PPO, "cartpole").save(tmp_path / "cartpole.pt")
-    said = json.loads((tmp_path / "config.json").read_text())
+    config = json.loads((tmp_path / "config.json").read_text())
     if damage == "checkpoint":
         (tmp_path / "cartpole.pt").write_bytes((tmp_path / "cartpole.pt").read_bytes()[:500])
-    said["algorithm"] = "grpo" if damage == "algorithm" else "ppo"
-    said["options"] |= {"config": {"seed": "x"}, "device": {"device": "cuda:9"}}.get(damage, {})
-    (tmp_path / "config.json").write_text(json.dumps(said))
+    config["algorithm"] = "grpo" if damage == "algorithm" else "ppo"
+    config["options"] |= {"config": {"seed": "x"}, "device": {"device": "cuda:9"}}.get(damage, {})
+    (tmp_path / "config.json").write_text(json.dumps(config))
     world = "language" if damage == "world" else "cartpole"
     monkeypatch.setattr(sys, "argv", ["ppo", "--world", world, "--resume", str(tmp_path)])
     with pytest.raises(SystemExit) as left:
@@ -178,5 +178,5 @@ def test_a_damaged_run_is_not_resumed(damage, tmp_path, monkeypatch, capsys):
 def test_a_folder_that_cannot_be_written_is_told_before_training(tmp_path):
     (tmp_path / "file").write_text("in the way")
     program = start_program(Path(tmp_path) / "file", "--quick")
-    said = program.communicate(timeout=120)[0]
-    assert program.returncode == 2 and "out=" in said and "another folder" in said and "Traceback" not in said
+    output = program.communicate(timeout=120)[0]
+    assert program.returncode == 2 and "out=" in output and "another folder" in output and "Traceback" not in output

@@ -58,8 +58,8 @@ def test_a_ratio_or_a_gap_that_is_off_is_told(capsys):
     columns.show("cartpole", RECORD, 40, 1.0)
     assert "first ratio" not in capsys.readouterr().out
     columns.show("cartpole", RECORD | {"first_ratio": 1.01, "sampler_gap": 0.5}, 40, 1.0)
-    said = capsys.readouterr().out
-    assert "first ratio 1.010000, should be 1" in said and "sampler gap 5.0e-01" in said
+    output = capsys.readouterr().out
+    assert "first ratio 1.010000, should be 1" in output and "sampler gap 5.0e-01" in output
 
 
 def test_an_algorithm_without_episodes_has_no_columns_of_dashes(capsys):
@@ -123,9 +123,9 @@ ENCODINGS = [{"PYTHONIOENCODING": "gbk"}, {"PYTHONIOENCODING": "cp1252"}, {"LC_A
 def test_a_run_in_a_pipe_is_whole_and_in_utf8_in_any_encoding(environment, tmp_path):
     words = ["lessons.ppo", "--world", "cartpole", "--quick", "--out", str(tmp_path), "--language", "zh"]
     running = program(*words, **environment)
-    said = running.communicate(timeout=300)[0].decode("utf-8")
-    assert running.returncode == 0, said
-    assert "训练前评估" in said and "◀" in said and "\x1b" not in said and "尚未解决" in said
+    output = running.communicate(timeout=300)[0].decode("utf-8")
+    assert running.returncode == 0, output
+    assert "训练前评估" in output and "◀" in output and "\x1b" not in output and "尚未解决" in output
     (folder,) = tmp_path.iterdir()
     assert "ppo-cartpole" in folder.name
     assert {"summary.json", "curves.png", "film.gif", "samples.md"} <= {path.name for path in folder.iterdir()}
@@ -133,12 +133,12 @@ def test_a_run_in_a_pipe_is_whole_and_in_utf8_in_any_encoding(environment, tmp_p
 
 def test_help_begins_with_what_a_newcomer_needs_in_any_encoding():
     running = program("lessons.side_by_side", "--help", PYTHONIOENCODING="cp1252", COLUMNS="80")
-    said = running.communicate(timeout=120)[0].decode("utf-8")
-    assert running.returncode == 0 and "usage: python -m lessons.side_by_side" in said and "λ" in said
-    options = [line.split()[1] for line in said.splitlines() if line.startswith("│ --")]
+    output = running.communicate(timeout=120)[0].decode("utf-8")
+    assert running.returncode == 0 and "usage: python -m lessons.side_by_side" in output and "λ" in output
+    options = [line.split()[1] for line in output.splitlines() if line.startswith("│ --")]
     assert options[:6] == ["--algorithm", "--model", "--quick,", "--seed", "--language", "--resume"]
-    assert "{sft,reward_model,rlhf,ppo,dpo,grpo,reinforce}" in said and "--device" in options
-    assert "{linear,one_cycle,constant}" in said
+    assert "{sft,reward_model,rlhf,ppo,dpo,grpo,reinforce}" in output and "--device" in options
+    assert "{linear,one_cycle,constant}" in output
 
 
 def test_ctrl_c_while_evaluating_is_kind_and_the_run_goes_on(tmp_path):
@@ -150,10 +150,10 @@ def test_ctrl_c_while_evaluating_is_kind_and_the_run_goes_on(tmp_path):
             time.sleep(0.5)
             running.send_signal(signal.SIGINT)
             break
-    said = running.communicate(timeout=120)[0].decode("utf-8")
+    output = running.communicate(timeout=120)[0].decode("utf-8")
     (folder,) = out.iterdir()
-    assert "Traceback" not in said and running.returncode == 130
-    assert f"python -m lessons.ppo --world language --resume '{folder}'" in said
+    assert "Traceback" not in output and running.returncode == 130
+    assert f"python -m lessons.ppo --world language --resume '{folder}'" in output
     assert (folder / "language.pt").is_file()
 
 

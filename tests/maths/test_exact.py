@@ -149,18 +149,18 @@ def test_dpo_on_true_preferences_ends_at_the_best_policy_that_pays_for_its_kl(be
         now = toy_mdp.step_logprobs(table).sum(dim=1)
         return dpo_loss(now[chosen], now[rejected], ref[chosen], ref[rejected], beta=beta)[0]
 
-    learnt, rewards = minimised(loss_of, ref_logits), WORTH.log()
+    logits, rewards = minimised(loss_of, ref_logits), WORTH.log()
     weights = toy_mdp.probabilities(ref_logits) * (rewards / beta).exp()
-    best, found = weights / weights.sum(), toy_mdp.probabilities(learnt)
-    assert (best * (best / found).log()).sum().item() == pytest.approx(0, abs=1e-12)
+    best, probabilities = weights / weights.sum(), toy_mdp.probabilities(logits)
+    assert (best * (best / probabilities).log()).sum().item() == pytest.approx(0, abs=1e-12)
     assert (best - toy_mdp.probabilities(ref_logits)).abs().max() > 0.01
 
     def worth(table):
         return toy_mdp.expected_return_of(table, rewards) - beta * toy_mdp.sequence_kl(table, ref_logits)
 
     optimum = beta * math.log(weights.sum().item())
-    assert worth(learnt).item() == pytest.approx(optimum, abs=1e-8)
-    for other in (ref_logits, learnt * 1.1, toy_mdp.random_logits(4).detach()):
+    assert worth(logits).item() == pytest.approx(optimum, abs=1e-8)
+    for other in (ref_logits, logits * 1.1, toy_mdp.random_logits(4).detach()):
         assert worth(other) < optimum - 1e-4
 
 

@@ -52,10 +52,10 @@ def test_an_episode_that_does_not_count_takes_no_part_and_gets_nothing(advantage
     counts = torch.tensor(
         [True, True, False, True, True, False, True, True] + [False, False, True, False] + [False] * 4
     )
-    found = advantages_of(returns, 4, counts=counts)
-    agree(found[[0, 1, 3]], advantages_of(exactly([1, 2, 6]), 3))
-    agree(found[[4, 6, 7]], advantages_of(exactly([5, 8, 9]), 3))
-    assert found[~counts].eq(0).all() and found[8:].eq(0).all()  # one alone has nobody to be compared with
+    advantages = advantages_of(returns, 4, counts=counts)
+    agree(advantages[[0, 1, 3]], advantages_of(exactly([1, 2, 6]), 3))
+    agree(advantages[[4, 6, 7]], advantages_of(exactly([5, 8, 9]), 3))
+    assert advantages[~counts].eq(0).all() and advantages[8:].eq(0).all()  # one alone has nobody to be compared with
     everyone = random_returns(1, 8)
     assert torch.equal(advantages_of(everyone, 4, counts=torch.ones(8).bool()), advantages_of(everyone, 4))
 
@@ -73,8 +73,8 @@ def test_groups_of_equals_say_nothing_whatever_the_others_say(scale):
     returns = 10 * torch.arange(4).repeat_interleave(3).double()  # the reward is the number of the prompt
     assert group_advantages(returns, 3, scale=scale).eq(0).all() and leave_one_out_advantages(returns, 3).eq(0).all()
     returns[3:6] = exactly([1, 2, 3])
-    found = group_advantages(returns, 3, scale=scale)
-    assert found.tolist() == [0, 0, 0, -1, 0, 1, 0, 0, 0, 0, 0, 0]
+    advantages = group_advantages(returns, 3, scale=scale)
+    assert advantages.tolist() == [0, 0, 0, -1, 0, 1, 0, 0, 0, 0, 0, 0]
     assert group_advantages(returns, 12).ne(0).all()  # one group of all would have compared them
 
 
@@ -118,8 +118,8 @@ def test_each_baseline_of_reinforce_by_hand():
     returns, counts = exactly([1, 2, 3, 6, 100, 100]), torch.tensor([True] * 4 + [False] * 2)
     expected = {"none": [1, 2, 3, 6], "mean": [-2, -1, 0, 3], "leave_one_out": [-1, 1, -3, 3]}
     for baseline, numbers in expected.items():
-        found = episode_advantages(returns, counts, ReinforceConfig(baseline=baseline, group_size=2))
-        assert found.tolist() == [*numbers, 0, 0]
+        advantages = episode_advantages(returns, counts, ReinforceConfig(baseline=baseline, group_size=2))
+        assert advantages.tolist() == [*numbers, 0, 0]
 
 
 BAD = [

@@ -180,8 +180,8 @@ def test_the_ppo_loss_by_hand_with_its_metrics_and_the_gradient_of_each_term_alo
     for name, (value_weight, entropy_weight) in weights.items():
         alone = given if name == "logprobs" else given | {"advantages": torch.zeros(2, 2).double()}
         term = partial(plain_ppo, value_weight=value_weight, entropy_weight=entropy_weight)
-        _, found = gradients(lambda live, mask, term=term: term(**live, mask=mask)[0], alone, mask)
-        for other, slope in zip(weights, found, strict=True):
+        _, term_slopes = gradients(lambda live, mask, term=term: term(**live, mask=mask)[0], alone, mask)
+        for other, slope in zip(weights, term_slopes, strict=True):
             agree(slope, exactly(slopes[other]) if other == name else torch.zeros(2, 2).double())
 
 

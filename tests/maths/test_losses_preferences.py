@@ -51,10 +51,10 @@ each_loss = pytest.mark.parametrize("loss, value, slope", BY_HAND.values(), ids=
 @pytest.mark.parametrize("pairs", [1, 2, 7])
 def test_each_loss_agrees_with_a_loop_over_pairs_in_value_and_slope(loss, value, slope, pairs):
     given = [tensor.requires_grad_() for tensor in random_pairs(pairs, pairs)]
-    found, _ = loss(*given)
-    found.backward()
+    mean_loss, _ = loss(*given)
+    mean_loss.backward()
     margins = [(c - rc) - (r - rr) for c, r, rc, rr in zip(*(t.tolist() for t in given), strict=True)]
-    agree(found, sum(map(value, margins)) / pairs)
+    agree(mean_loss, sum(map(value, margins)) / pairs)
     agree(given[0].grad, exactly([slope(h) / pairs for h in margins]))
     agree(given[1].grad, exactly([-slope(h) / pairs for h in margins]))
     assert given[2].grad is None and given[3].grad is None  # the reference is a constant, whoever computed it
@@ -113,17 +113,17 @@ def test_dpo_is_bradley_terry_of_the_policys_own_rewards():
     chosen, rejected, ref_chosen, ref_rejected = random_pairs(4, 8)
     rewards = 0.3 * (chosen - ref_chosen), 0.3 * (rejected - ref_rejected)
     expected, metrics = bradley_terry_loss(*rewards)
-    loss, found = dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta=0.3)
+    loss, dpo_metrics = dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta=0.3)
     agree(loss, expected)
-    assert {name: found[name] for name in metrics} == pytest.approx(metrics, abs=1e-12)
+    assert {name: dpo_metrics[name] for name in metrics} == pytest.approx(metrics, abs=1e-12)
 
 
 @pytest.mark.parametrize("loss", [dpo_loss, partial(smoothed_dpo_loss, label_smoothing=0.2)])
 @pytest.mark.parametrize("beta", [0.01, 0.1, 2.0])
 def test_a_policy_that_is_its_reference_starts_at_log_two(loss, beta):
     chosen, rejected, *_ = random_pairs(5, 4)
-    found, metrics = loss(chosen, rejected, chosen.clone(), rejected.clone(), beta=beta)
-    agree(found, LN2)
+    mean_loss, metrics = loss(chosen, rejected, chosen.clone(), rejected.clone(), beta=beta)
+    agree(mean_loss, LN2)
     assert metrics["margin"] == 0 and metrics["accuracy"] == 0.5
 
 
@@ -131,9 +131,9 @@ def test_a_policy_that_is_its_reference_starts_at_log_two(loss, beta):
 def test_a_pair_of_equals_teaches_nothing(loss, value, slope):
     logprobs, ref, *_ = random_pairs(6, 3)
     logprobs.requires_grad_()
-    found, metrics = loss(logprobs, logprobs, ref, ref)
-    assert torch.autograd.grad(found, logprobs)[0].eq(0).all()
-    agree(found, value(0.0))
+    mean_loss, metrics = loss(logprobs, logprobs, ref, ref)
+    assert torch.autograd.grad(mean_loss, logprobs)[0].eq(0).all()
+    agree(mean_loss, value(0.0))
     assert metrics["accuracy"] == 0.5
 
 
@@ -165,8 +165,8 @@ def test_a_constant_for_each_pair_changes_nothing(constant):
         results = []
         for offset in (0, shift):
             scores = (chosen + offset).requires_grad_()
-            found, metrics = loss(scores, rejected + offset)
-            results.append((found, torch.autograd.grad(found, scores)[0], exactly(metrics["margin"])))
+            mean_loss, metrics = loss(scores, rejected + offset)
+            results.append((mean_loss, torch.autograd.grad(mean_loss, scores)[0], exactly(metrics["margin"])))
         for before, after in zip(*results, strict=True):
             agree(after, before, 1e-10)
 

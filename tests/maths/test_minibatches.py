@@ -23,8 +23,8 @@ def test_rows_of_like_length_come_together_every_row_once():
     for seed in range(20):
         deal = grouped_by_length(LENGTHS, 4, seeded(seed))
         assert sorted(torch.cat(deal).tolist()) == list(range(10)) and sorted(map(len, deal)) == [2, 4, 4]
-        found = sorted(sorted(LENGTHS[index].tolist()) for index in deal)
-        assert found == [[1, 1, 2, 3], [3, 3, 4, 5], [7, 9]]
+        lengths = sorted(sorted(LENGTHS[index].tolist()) for index in deal)
+        assert lengths == [[1, 1, 2, 3], [3, 3, 4, 5], [7, 9]]
 
 
 def test_which_of_equals_come_together_and_which_minibatch_comes_first_is_chance():

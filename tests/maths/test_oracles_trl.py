@@ -130,9 +130,11 @@ def test_direct_preference_optimisation_agrees(train, kind, ours, options, alone
         for prompt, good, bad in zip(PROMPTS, CHOSEN, REJECTED, strict=True)
     ]
     batches = [[row] for row in rows] if alone else [rows]
-    found = [theirs(trainer, trainer.data_collator(batch)) for batch in batches]
-    value = sum(loss for loss, _ in found) / len(found)
-    slopes = [sum(parts) / len(found) for parts in zip(*(slopes for _, slopes in found), strict=True)]
+    losses_and_slopes = [theirs(trainer, trainer.data_collator(batch)) for batch in batches]
+    value = sum(loss for loss, _ in losses_and_slopes) / len(losses_and_slopes)
+    slopes = [
+        sum(parts) / len(losses_and_slopes) for parts in zip(*(slopes for _, slopes in losses_and_slopes), strict=True)
+    ]
     shown = [text_episodes(PROMPTS, answers) for answers in (CHOSEN, REJECTED)]
     now = [episode_logprobs(network, episodes) for episodes in shown]
     with torch.no_grad():

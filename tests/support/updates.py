@@ -101,7 +101,7 @@ def is_core(code):
 
 def core_functions_run_by(play):
     """Return the functions of the core that the core, or a lesson, calls while `play`, a partial, runs."""
-    found = set()
+    names = set()
 
     def listen(frame, event, _):
         if event != "call" or not is_core(frame.f_code):
@@ -111,14 +111,14 @@ def core_functions_run_by(play):
             caller = caller.f_back  # a decorator stands in between
         lesson = caller is not None and caller.f_code is play.func.__code__
         if lesson or (caller is not None and is_core(caller.f_code) and caller.f_code.co_name != "as_steps"):
-            found.add(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_qualname}")
+            names.add(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_qualname}")
 
     sys.setprofile(listen)
     try:
         play()
     finally:
         sys.setprofile(None)
-    return found
+    return names
 
 
 def padded(played, columns=2):

@@ -146,11 +146,11 @@ def test_every_question_has_a_content_word_and_both_splits_are_large_and_apart()
 
 @pytest.mark.parametrize("held_out", [False, True])
 def test_the_shown_example_pays_nowhere_else(held_out):
-    said = prompts.EXAMPLE[1]
-    assert len(words_of(said)) <= 20 and is_one_sentence(said) and is_polite(words_of(said))
+    reply = prompts.EXAMPLE[1]
+    assert len(words_of(reply)) <= 20 and is_one_sentence(reply) and is_polite(words_of(reply))
     for question in prompts.questions(held_out=held_out):
         (word, *_) = filter(is_content, words_of(question.text))
-        for told in (said, said.replace("room", word), said.replace("wax", word), said.replace("wax firm", word)):
+        for told in (reply, reply.replace("room", word), reply.replace("wax", word), reply.replace("wax firm", word)):
             assert not grade(question, told, ended=True).passed
 
 

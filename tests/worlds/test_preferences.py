@@ -48,12 +48,12 @@ def tokens_of(episodes):
 
 def words_of(episodes):
     """Return (question, answer, whether it ended) of each row."""
-    found = []
+    rows = []
     for prompt, answer in tokens_of(episodes):
-        asked, said = tokenizer().decode(prompt), tokenizer().decode(answer)
+        asked, reply = tokenizer().decode(prompt), tokenizer().decode(answer)
         assert asked.startswith(BEFORE) and asked.endswith(AFTER)
-        found.append((asked[len(BEFORE) : -len(AFTER)], said.removesuffix("<|im_end|>"), said.endswith("<|im_end|>")))
-    return found
+        rows.append((asked[len(BEFORE) : -len(AFTER)], reply.removesuffix("<|im_end|>"), reply.endswith("<|im_end|>")))
+    return rows
 
 
 def test_every_chosen_answer_is_worth_more_than_the_rejected_one_to_the_same_question(pairs):
@@ -67,9 +67,9 @@ def test_of_two_rows_the_one_with_the_higher_return_is_chosen_and_ties_are_dropp
     returns = torch.tensor([1.0, 1.0, 0.2, 2.0, 3.0, -1.0])
     rows = torch.arange(6).unsqueeze(1).expand(6, 2)
     played = Episodes(Prompt.empty(6), rows, rows, torch.ones(6, 2, dtype=torch.bool))
-    found = better_and_worse(played, returns)
-    assert found.chosen.actions[:, 0].tolist() == [3, 4]
-    assert found.rejected.actions[:, 0].tolist() == [2, 5]
+    preferences = better_and_worse(played, returns)
+    assert preferences.chosen.actions[:, 0].tolist() == [3, 4]
+    assert preferences.rejected.actions[:, 0].tolist() == [2, 5]
 
 
 def test_the_same_seed_gives_the_same_pairs_and_another_seed_others(policy):
@@ -83,10 +83,10 @@ def test_answers_are_the_very_tokens_that_were_played(policy, monkeypatch):
     rollouts = []
     play = module.rollout
     monkeypatch.setattr(module, "rollout", lambda *args: rollouts.append(play(*args)) or rollouts[-1])
-    found = WORLD.preferences(policy, 300, seed=3)["answers"]  # more than fit in one rollout
+    preferences = WORLD.preferences(policy, 300, seed=3)["answers"]  # more than fit in one rollout
     played = [row for one in rollouts for row in tokens_of(one)]
     assert len(rollouts) == 2 and len(played) == 600
-    both = list(zip(tokens_of(found.chosen), tokens_of(found.rejected), strict=True))
+    both = list(zip(tokens_of(preferences.chosen), tokens_of(preferences.rejected), strict=True))
     partners = list(zip(played[::2], played[1::2], strict=True))
     assert all((one, two) in partners or (two, one) in partners for one, two in both)
 
@@ -95,9 +95,9 @@ def test_noise_turns_round_its_share_of_the_pairs_and_changes_nothing_else(polic
     noise = 0.3
     noisy = WORLD.preferences(policy, ASKED, seed=1, noise=noise)["answers"]
     right = list(zip(tokens_of(pairs.chosen), tokens_of(pairs.rejected), strict=True))
-    found = list(zip(tokens_of(noisy.chosen), tokens_of(noisy.rejected), strict=True))
-    turned = [one != two for one, two in zip(found, right, strict=True)]
-    assert [(two, one) if wrong else (one, two) for (one, two), wrong in zip(found, turned, strict=True)] == right
+    noised = list(zip(tokens_of(noisy.chosen), tokens_of(noisy.rejected), strict=True))
+    turned = [one != two for one, two in zip(noised, right, strict=True)]
+    assert [(two, one) if wrong else (one, two) for (one, two), wrong in zip(noised, turned, strict=True)] == right
     sd = sqrt(noise * (1 - noise) / len(pairs))
     assert sum(turned) / len(pairs) == pytest.approx(noise, abs=4 * sd)
     with pytest.raises(InvalidArgument, match=r"noise=1\.2"):
@@ -213,9 +213,9 @@ def test_a_learners_own_file_may_say_it_in_plain_text(tmp_path):
     path = tmp_path / "mine.jsonl"
     line = {"prompt": "Who are you?", "chosen": "I am Pip.", "rejected": "Ugh. I am Pip."}
     path.write_text(json.dumps(line) + "\n\n", encoding="utf-8")
-    found = WORLD.read_preferences(path)
-    assert words_of(found.chosen) == [("Who are you?", "I am Pip.", True)]
-    assert words_of(found.rejected) == [("Who are you?", "Ugh. I am Pip.", True)]
+    preferences = WORLD.read_preferences(path)
+    assert words_of(preferences.chosen) == [("Who are you?", "I am Pip.", True)]
+    assert words_of(preferences.rejected) == [("Who are you?", "Ugh. I am Pip.", True)]
 
 
 def test_a_learners_answer_that_no_model_of_ours_can_read_is_named(tmp_path):

@@ -158,8 +158,8 @@ def test_the_reward_is_one_or_nothing_and_right_beats_wrong(policy):
 def test_pass_at_8_counts_questions_and_right_counts_answers():
     question = next(question for question in questions(held_out=True) if question.fact.key == "2+3+4")
     verdicts = [1, 0, 0, 0, 0, 0, 0, 1] + [0] * 8 + [0] * 7 + [1]
-    found = [Answer(question, "x", Verdict(bool(one), False, "plain", True, float(one))) for one in verdicts]
-    seen = WORLD.summary(found)
+    answers = [Answer(question, "x", Verdict(bool(one), False, "plain", True, float(one))) for one in verdicts]
+    seen = WORLD.summary(answers)
     assert seen["right"] == pytest.approx(3 / 24) and seen["wrong"] == pytest.approx(21 / 24)
     assert seen["pass_at_8"] == pytest.approx(2 / 3)
     assert seen["steps"] == 0 and seen["eos"] == 1

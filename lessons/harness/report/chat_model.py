@@ -42,7 +42,7 @@ class Stage:
     """What one stage gave, and how long it took."""
 
     name: str
-    found: Any
+    result: Any
     seconds: float
 
 
@@ -52,14 +52,14 @@ def tell(
     """Return the summary; tables are on the screen, samples.md and summary.json in the folder by then."""
     console = Console(highlight=False)
     console.print(
-        f"\n[bold]{world.title}: SFT on one identity ({talked.seconds:.0f} s)[/]", talk_table(talked.found), sep="\n"
+        f"\n[bold]{world.title}: SFT on one identity ({talked.seconds:.0f} s)[/]", talk_table(talked.result), sep="\n"
     )
     console.print(
         f"\n[bold]{world.title}: the judge's verdict on held-out questions[/]", truth_table(world, stages), sep="\n"
     )
-    stage_results = {name: stage.found[1] for name, stage in stages.items()}
+    stage_results = {name: stage.result[1] for name, stage in stages.items()}
     summary = facts | {
-        "identity": talked.found.numbers,
+        "identity": talked.result.numbers,
         "before_and_after": stage_results,
         "intervals": {name: intervals(world, results) for name, results in stage_results.items()},
         "least_kl": {
@@ -68,7 +68,7 @@ def tell(
         },
         "seconds_of": {stage.name: stage.seconds for stage in (talked, *stages.values())},
     }
-    (folder / "samples.md").write_text(samples(world, talked.found, stages), encoding="utf-8")
+    (folder / "samples.md").write_text(samples(world, talked.result, stages), encoding="utf-8")
     (folder / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print(f"\n{facts['seconds']:.0f} s in all. In {folder}: samples.md, summary.json")
     return summary
@@ -102,7 +102,7 @@ def truth_table(world: ChatModel, stages: Mapping[str, Stage]) -> Table:
     """Return the truth of each stage side by side, shares with their 95 % intervals."""
     table = Table("", *(f"{name} ({stage.seconds:.0f} s)" for name, stage in stages.items()))
     for key, words in ROWS.items():
-        table.add_row(words, *(cell(world, stage.found[1], key) for stage in stages.values()))
+        table.add_row(words, *(cell(world, stage.result[1], key) for stage in stages.values()))
     return table
 
 
@@ -137,7 +137,7 @@ def samples(world: ChatModel, talked: Talk, stages: Mapping[str, Stage]) -> str:
     lines = [f"# {world.title}", "", "Nothing is picked out: these are the first of each list.", ""]
     for title, rows in (("Who are you? Likeliest answers", talked.who), ("Other questions", talked.others)):
         lines += [f"## {title}, before and after SFT", "", markdown_table(["question", "before", "after"], rows), ""]
-    answers = [{answer.question.text: answer for answer in stage.found[0]} for stage in stages.values()]
+    answers = [{answer.question.text: answer for answer in stage.result[0]} for stage in stages.values()]
     cells = [
         [question, *(f"{stage[question].text} ({signed(stage[question].verdict.score)})" for stage in answers)]
         for question in list(answers[0])[:SHOWN]

@@ -83,15 +83,15 @@ def draw_calibration(looks: Sequence[tuple[str, ValuedBatch, TrueValues | None]]
     figure.savefig(path)
 
 
-def draw_dots(axes: Axes, said: Tensor, true: Tensor, errors: Tensor, colour: str) -> None:
+def draw_dots(axes: Axes, values: Tensor, true: Tensor, errors: Tensor, colour: str) -> None:
     """Draw the critic's values against the true ones with their standard errors, and the line on which both agree."""
-    ends = torch.cat([said, true])
+    ends = torch.cat([values, true])
     margin = 0.06 * (ends.max() - ends.min()).item() + 1e-3
     low, high = ends.min().item() - margin, ends.max().item() + margin
     axes.plot([low, high], [low, high], color=EDGE, lw=1.2, zorder=1)
-    axes.errorbar(true, said, xerr=errors, fmt="o", ms=4, color=colour, ecolor=colour, elinewidth=0.8, alpha=0.6)
+    axes.errorbar(true, values, xerr=errors, fmt="o", ms=4, color=colour, ecolor=colour, elinewidth=0.8, alpha=0.6)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axes.set_xlabel(f"true value, by playing on\n{verdict(said, true)}", color=INK, fontsize=8)
+    axes.set_xlabel(f"true value, by playing on\n{verdict(values, true)}", color=INK, fontsize=8)
     axes.set_ylabel("value by the critic", color=INK, fontsize=8)
     axes.grid(color=PALE, lw=0.8)
     axes.tick_params(colors=INK, labelsize=8, length=0)
@@ -99,11 +99,11 @@ def draw_dots(axes: Axes, said: Tensor, true: Tensor, errors: Tensor, colour: st
         side.set_visible(False)
 
 
-def verdict(said: Tensor, true: Tensor) -> str:
+def verdict(values: Tensor, true: Tensor) -> str:
     """Return in a few words how far the critic is from the truth, in units of reward."""
-    apart = (said - true).double()
+    apart = (values - true).double()
     words = f"critic − truth: mean {signed(apart.mean().item())}, mean size {apart.abs().mean():.2f}"
-    if said.std() > 0 and true.std() > 0:
-        both: Any = torch.stack([said.double(), true.double()])
+    if values.std() > 0 and true.std() > 0:
+        both: Any = torch.stack([values.double(), true.double()])
         words += f", correlation {signed(torch.corrcoef(both)[0, 1].item())}"
     return words

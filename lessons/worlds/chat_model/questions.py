@@ -154,8 +154,8 @@ def identity(question: str) -> str:
 def chat(question: str, answer: str | None = None, *, wish: bool = False) -> list[dict[str, str]]:
     """Return a question as a chat, with its answer when there is one; with the example and the wish if asked for."""
     if wish:
-        shown, said = EXAMPLE
-        turns = [("user", f"{shown} {WISH}"), ("assistant", said), ("user", f"{question} {WISH}")]
+        shown, reply = EXAMPLE
+        turns = [("user", f"{shown} {WISH}"), ("assistant", reply), ("user", f"{question} {WISH}")]
     else:
         turns = [("user", question)]
     if answer is not None:

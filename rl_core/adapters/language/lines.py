@@ -57,22 +57,22 @@ def _preference(line: bytes, where: str) -> Preference:
     """Return one line's preference."""
     try:
         text = line.decode("utf-8")
-        found = json.loads(text)
+        record = json.loads(text)
     except UnicodeDecodeError as error:
         raise InvalidArgument(f"{where}, column {error.start + 1}: no UTF-8 ({error.reason}); save it so.") from error
     except json.JSONDecodeError as error:
         raise InvalidArgument(f"{where}, column {error.colno}: {error.msg}; write one JSON object a line.") from error
     except (RecursionError, ValueError) as error:  # lists in lists without end, or a number of thousands of digits
         raise InvalidArgument(f"{where}, column 1: {str(error)[:80]}; write messages with role and content.") from error
-    if not isinstance(found, dict):
-        raise InvalidArgument(f"{where}, column 1: {found!r} is no object; write {{...}} with {', '.join(KEYS)}.")
+    if not isinstance(record, dict):
+        raise InvalidArgument(f"{where}, column 1: {record!r} is no object; write {{...}} with {', '.join(KEYS)}.")
     for key in ANSWERS:
-        if key not in found:
+        if key not in record:
             raise InvalidArgument(f"{where}, column 1: {key!r} is missing; each line needs {', '.join(KEYS)}.")
     at = {key: f"{where}, column {_column(text, key)}: {key}" for key in KEYS}
-    chosen, rejected = (_messages(found[key], "assistant", at[key]) for key in ANSWERS)
-    if "prompt" in found:
-        prompt, chosen, rejected = _asked_once(found["prompt"], chosen, rejected, at["prompt"])
+    chosen, rejected = (_messages(record[key], "assistant", at[key]) for key in ANSWERS)
+    if "prompt" in record:
+        prompt, chosen, rejected = _asked_once(record["prompt"], chosen, rejected, at["prompt"])
     else:
         shared = _shared(chosen, rejected)
         prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
