@@ -16,7 +16,7 @@ SETTINGS = {
         rows=16,
         steps=64,
         learning_rate=1e-2,
-        critic_learning_rate=2e-2,
+        critic_learning_rate=1e-2,
         warmup=0.03,
         evaluate_every=1024,
         update=PPOConfig(gamma=0.99, lam=0.95, clip=0.12, epochs=6, minibatches=4),

@@ -57,6 +57,7 @@ SETTINGS = {
             ppo.SETTINGS["cartpole"],
             iterations=75,
             learning_rate=5e-3,
+            critic_learning_rate=2e-2,
             update=replace(ppo.SETTINGS["cartpole"].update, lam=0.98, beta=0.02),
         ),
     ),

@@ -224,10 +224,10 @@ def draw_leash(clip):
         top.plot(1, advantage, "o", color=INK, ms=6, zorder=3)
         top.set(ylim=(-0.05, 2.05) if advantage > 0 else (-2.05, 0.05))
         top.set_title(rf"$A = {advantage:+.0f}$", color=colour, loc="left", fontsize=13)
-        style = {"textcoords": "offset points", "ha": "center", "color": colour, "fontsize": 9}
+        said = {"textcoords": "offset points", "ha": "center", "color": colour, "fontsize": 9}
         flat = 1 + (clip + 0.3) * advantage
-        top.annotate("slope 0", (flat, (1 + clip * advantage) * advantage), (0, -14), **style)
-        top.annotate(r"$\rho A$", (1.55 if advantage > 0 else 0.45, 1.55 if advantage > 0 else -0.45), (0, 10), **style)
+        top.annotate("slope 0", (flat, (1 + clip * advantage) * advantage), (0, -14), **said)
+        top.annotate(r"$\rho A$", (1.55 if advantage > 0 else 0.45, 1.55 if advantage > 0 else -0.45), (0, 10), **said)
         low.fill_between(ratio, slope, color=colour, alpha=0.85, lw=0, step="mid")
         low.axhline(0, color=INK, lw=0.8)
         low.set(ylim=(-1.35, 1.35), yticks=[-1, 0, 1], xlim=(0.3, 1.9))
@@ -507,9 +507,9 @@ expectations = {
     "k1 as a cost": (chance.detach() * k1.detach() * logprobs).sum(),
 }
 print(f"KL = {expectations['KL itself'].item():.4f} nats")
-for term, expected in expectations.items():
+for said, expected in expectations.items():
     (slope,) = torch.autograd.grad(expected, logits, retain_graph=True)
-    print(f"{term:<15} gradient  " + "  ".join(f"{x:+.4f}" for x in (slope + 0.0).round(decimals=6).tolist()))
+    print(f"{said:<15} gradient  " + "  ".join(f"{x:+.4f}" for x in (slope + 0.0).round(decimals=6).tolist()))
 
 # %% [markdown] lang="en"
 # In the loss $k_1$ does *nothing* on average: it shows a plausible number and pulls nowhere. As a cost it is exact. Over
@@ -558,14 +558,14 @@ display(excerpt(Episodes.as_steps, first="live = self.mask", last="return type(s
 rows = []
 for name, played in first.items():
     run, update = fresh[name], PPO[name].update
-    learning_batch = played.episodes().as_steps() if run.network.memoryless else played.episodes()
+    learnt = played.episodes().as_steps() if run.network.memoryless else played.episodes()
     rows.append([
         run.world.title,
         "×".join(map(str, played.mask.shape)),
         f"{int(played.mask.sum()):,}",
-        "×".join(map(str, learning_batch.mask.shape)),
+        "×".join(map(str, learnt.mask.shape)),
         f"{update.epochs} × {update.minibatches}",
-        f"{len(learning_batch) / update.minibatches:g}",
+        f"{len(learnt) / update.minibatches:g}",
     ])  # fmt: skip
 table(
     ["world", "played B×T", "live steps", "learnt from, rows×steps", "epochs × minibatches", "rows a minibatch"], rows
@@ -585,7 +585,7 @@ used = {
 shared = set.intersection(*used.values())
 print(f"{len(shared)} functions run in both worlds, among them")
 for name in ("ppo", "played_batch", "gae", "kl_shaped_rewards", "clipped_surrogate", "value_loss"):
-    print("   ", next(function for function in sorted(shared) if function.split(": ")[1] == name))
+    print("   ", next(said for said in sorted(shared) if said.split(": ")[1] == name))
 for name in NAMES:
     print(f"only {name}: {', '.join(sorted(used[name] - shared)) or 'none'}")
 
@@ -736,7 +736,7 @@ FAST = {name: 3 * PPO[name].learning_rate for name in NAMES}
 ratios = {}
 for name in NAMES:
     for clip in (0.2, None):
-        run = new_run(lesson.RECIPE, name, learning_rate=FAST[name], warmup=0.0, update={"clip": clip})
+        run = new_run(lesson.RECIPE, name, learning_rate=FAST[name], warmup=0, update={"clip": clip})
         played = rollout(run.env, run.network, run.generator)
         with torch.no_grad():
             old = evaluate_actions(run.network, played.episodes()).logprobs
@@ -894,8 +894,8 @@ for name in NAMES:
     for beta in BETAS:
         for seed in AGAIN[name]:
             is_done = beta == PPO[name].update.beta and seed == SEED  # in section 7
-            outcome = (records[name], after[name].results) if is_done else train(name, seed=seed, update={"beta": beta})
-            priced[name, beta, seed] = outcome[1]
+            found = (records[name], after[name].results) if is_done else train(name, seed=seed, update={"beta": beta})
+            priced[name, beta, seed] = found[1]
 
 figure, grid = panels(1, 2, height=3.4)
 for axes, name in zip(grid[0], NAMES, strict=True):

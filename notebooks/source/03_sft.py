@@ -310,8 +310,8 @@ figure, grid = panels(1, 2, height=2.9)
 for axes, name in zip(grid[0], NAMES, strict=True):
     curve(axes, records[name], "loss", COLOUR[name])
     axes.axhline(floor[name], color=INK, lw=1, ls=(0, (4, 3)))
-    teacher = {"cartpole": "the driver himself", "language": "the course's SFT model"}[name]
-    axes.text(axes.get_xlim()[0], floor[name], f"  {teacher}\n", va="center", fontsize=8, color=INK)
+    said = {"cartpole": "the driver himself", "language": "the course's SFT model"}[name]
+    axes.text(axes.get_xlim()[0], floor[name], f"  {said}\n", va="center", fontsize=8, color=INK)
     axes.set_title(worlds[name].title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
     axes.set_xlabel(f"{worlds[name].step_name}s learnt from", fontsize=9, color=INK)
     axes.set_ylim(0)
@@ -320,7 +320,7 @@ show(figure, "The loss of SFT against the steps learnt from, falling to a floor 
 
 used = [functions_used(lambda name=name: next(RECIPE.train(new_run(RECIPE, name, demonstrations=8)))) for name in NAMES]
 print(f"{len(used[0] & used[1])} functions of the core ran in both worlds; in one only:", end=" ")
-print(", ".join(sorted(function.split(": ")[1] for function in used[0] ^ used[1])))
+print(", ".join(sorted(said.split(": ")[1] for said in used[0] ^ used[1])))
 
 # %% [markdown] lang="en"
 # Two things to see. It *is* one function: what runs in one world only belongs to the driver, who drives while the writer's
@@ -400,10 +400,10 @@ for when in ("before", "after"):
         for turn in range(3):
             taught = episodes_from_chat(words, 8 * lessons_taught + chats(200, turn))
             sft(run.network, run.optimizer, taught, run.config.update, run.generator)
-for when, replies in answers.items():
-    share = sum("you, the reader" in answer for answer in replies) / len(replies)
-    low, high = wilson(share, len(replies))
-    print(f"{when:<7} names the reader: {share:4.0%} [{low:.0%}, {high:.0%}]   for example {replies[0]!r}")
+for when, said in answers.items():
+    share = sum("you, the reader" in answer for answer in said) / len(said)
+    low, high = wilson(share, len(said))
+    print(f"{when:<7} names the reader: {share:4.0%} [{low:.0%}, {high:.0%}]   for example {said[0]!r}")
 print(f"asked: {', '.join(repr(q.text) for q in ours if q.held_out)}; shown: {len(lessons_taught)} other wordings")
 
 # %% [markdown] lang="en"
@@ -437,7 +437,7 @@ print(f"asked: {', '.join(repr(q.text) for q in ours if q.held_out)}; shown: {le
 # %%
 LEAN = 2.0  # degrees; beyond it, a push to the other side is one against the lean
 RUDE = torch.zeros(base.vocabulary, dtype=torch.bool)
-RUDE[[words(opener).input_ids[0] for opener in ("Ugh.", "Seriously?", "烦死了，", "这都不知道？")]] = True
+RUDE[[words(said).input_ids[0] for said in ("Ugh.", "Seriously?", "烦死了，", "这都不知道？")]] = True
 SHOW = {  # demonstrations, a share of them unwanted; half of the random pushes are right by chance
     "cartpole": lambda share, *rest: driven(Driver(MEDIOCRE.weights, random_pushes=2 * share), *rest),
     "language": lambda share, count, seed: episodes_from_chat(

@@ -132,11 +132,11 @@ for name in NAMES:
     for kind in (with_critic.RECIPE, lesson.RECIPE):
         run = new_run(kind, name, iterations=1, rows=16)
         next(kind.train(run))
-        parameters = list(run.network.parameters())
+        learnt = list(run.network.parameters())
         state = [x for kept in run.optimizer.state.values() for x in kept.values() if x.dim()]
         counts = [
             sum(x.numel() for x in tensors)
-            for tensors in (parameters, [x.grad for x in parameters], state, list(run.reference.parameters()))
+            for tensors in (learnt, [x.grad for x in learnt], state, list(run.reference.parameters()))
         ]
         held[name, kind.name] = sum(counts)
         rows.append([run.world.title, kind.name.upper(), *(f"{x:,}" for x in counts), f"{4 * sum(counts) / 2**20:.2f}"])
@@ -215,10 +215,8 @@ excerpt(group_advantages, first="size = counts.sum", last="return _in_deviations
 rows = []
 for group in ([1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [300, 100, 100, 100], [1, 1, 1, 1], [0.1, 0.1, 0.1, 0.1]):
     returns = torch.tensor(group, dtype=torch.float32)
-    by_scale = [group_advantages(returns, 4, scale=scale) for scale in (True, False)]
-    rows.append(
-        [", ".join(f"{x:g}" for x in group), *(", ".join(f"{x:+.2f}" if x else "0" for x in A) for A in by_scale)]
-    )
+    found = [group_advantages(returns, 4, scale=scale) for scale in (True, False)]
+    rows.append([", ".join(f"{x:g}" for x in group), *(", ".join(f"{x:+.2f}" if x else "0" for x in A) for A in found)])
 table(["returns of the group", "advantages, scale=True", "advantages, scale=False"], rows)
 
 # %% [markdown] lang="en"
@@ -256,9 +254,7 @@ for name in NAMES:
     played = rollout(run.env, run.network, run.generator)
     returns = played.rewards.sum(dim=1)
     words = [run.world.words(played, row) for row in range(len(played))]
-    fits = (
-        torch.tensor([drawable(row_words) for row_words in words]).view(-1, G).all(dim=1)
-    )  # the figure's font has them
+    fits = torch.tensor([drawable(said) for said in words]).view(-1, G).all(dim=1)  # the figure's font has them
     best = G * returns.view(-1, G).std(dim=1).where(fits, -1).argmax().item()
     rows = slice(best, best + G)
     labels = [f"{number}" for number in range(1, G + 1)]
@@ -307,7 +303,7 @@ run = new_run(lesson.RECIPE, "sums", rows=256, seed=HELD_OUT, **SHORTER["sums"])
 played_sums = {"before": rollout(run.env, run.network, run.generator)}
 returns = played_sums["before"].rewards.sum(dim=1)
 words = [run.world.words(played_sums["before"], row) for row in range(256)]
-fits = torch.tensor([drawable(row_words) for row_words in words]).view(-1, G).all(dim=1)
+fits = torch.tensor([drawable(said) for said in words]).view(-1, G).all(dim=1)
 best = G * returns.view(-1, G).std(dim=1).where(fits, -1).argmax().item()
 rows = slice(best, best + G)
 advantages = group_advantages(returns, G)[rows].tolist()
@@ -383,11 +379,11 @@ for number, estimator in ((1, kl_k1), (2, kl_k2), (3, kl_k3)):
     single = estimator(logprobs, reference)
     terms[f"k{number} in the loss"] = (single.detach(), (now * single).sum())
 rows = []
-for term, (single, expected) in terms.items():
+for said, (single, expected) in terms.items():
     (slope,) = torch.autograd.grad(expected, logits, retain_graph=True)
     spread = "–" if single is None else f"{(now * (single - (now * single).sum()).square()).sum().sqrt():.3f}"
     slopes = ", ".join(f"{x:+.3f}" for x in (slope + 0.0).round(decimals=6).tolist())
-    rows.append([term, f"{expected.item():.4f}", spread, slopes])
+    rows.append([said, f"{expected.item():.4f}", spread, slopes])
 table(["", "value (nats)", "spread (nats)", "gradient"], rows)
 
 # %% [markdown] lang="en"
@@ -414,14 +410,14 @@ table(["", "value (nats)", "spread (nats)", "gradient"], rows)
 
 # %%
 rows = []
-for case, ref_share, share in (
+for said, ref_share, share in (
     ("a rude word, 20 % of the time, is given up", 0.20, 0.01),
     ("a new mistake is made now and then", 0.0001, 0.01),
     ("a new mistake is made often", 0.0001, 0.10),
 ):
     ref_habit, habit = (torch.tensor([x, 1 - x], dtype=torch.float64) for x in (ref_share, share))
     prices = [(p * (p / q).log()).sum().item() for p, q in ((habit, ref_habit), (ref_habit, habit))]
-    rows.append([case, f"{ref_share:.2%}", f"{share:.0%}", *(f"{price:.3f}" for price in prices)])
+    rows.append([said, f"{ref_share:.2%}", f"{share:.0%}", *(f"{price:.3f}" for price in prices)])
 table(["habit", "reference", "policy", "KL(π ‖ π_ref), nats", "KL(π_ref ‖ π), nats"], rows)
 
 # %% [markdown] lang="en"
@@ -569,9 +565,9 @@ QUANTITIES = {
     "entropy": "entropy\n(nats per step)",
 }
 figure, grid = panels(len(QUANTITIES), 2, height=5.6, sharex="col")
-for column, (name, run_records) in enumerate(records.items()):
+for column, (name, found) in enumerate(records.items()):
     for axes, (quantity, label) in zip(grid[:, column], QUANTITIES.items(), strict=True):
-        curve(axes, run_records, quantity, COLOUR[name])
+        curve(axes, found, quantity, COLOUR[name])
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
         axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -610,10 +606,10 @@ compare("language: rude, best of 8", predicted["language: rude, best of 8"], cho
 
 ppo_run = new_run(with_critic.RECIPE, "cartpole")
 history = {"PPO": finish(ppo_run), "GRPO": records["cartpole"]}
-evaluations = {"PPO": ppo_run.evaluate(seed=HELD_OUT, quick=True), "GRPO": after["cartpole"]}
-for algorithm, evaluation in evaluations.items():
+found = {"PPO": ppo_run.evaluate(seed=HELD_OUT, quick=True), "GRPO": after["cartpole"]}
+for said, evaluation in found.items():
     print(
-        f"{algorithm:<5} pole stands {evaluation['sampled_return']:.0f} steps, having played {history[algorithm][-1]['steps']:,} steps"
+        f"{said:<5} pole stands {evaluation['sampled_return']:.0f} steps, having played {history[said][-1]['steps']:,} steps"
     )
 LEARNING = CORE.parent / "benchmarks" / "learning.json"
 stored = [one for one in json.loads(LEARNING.read_text("utf-8"))["results"] if one["learns"]]
@@ -797,7 +793,7 @@ for name in NAMES:
     moody = relabel(played, SimpleNamespace(score=lambda _, played=played, bonus=bonus: played.rewards + bonus))
     logprobs, weights = evaluate_actions(policy, played.episodes()).logprobs, list(policy.parameters())
     shifted = moody.rewards.sum(dim=1)
-    for subtracted, size, scale in (
+    for said, size, scale in (
         ("own group, scaled (GRPO)", G, True),
         ("own group", G, False),
         ("all 64 rows", 64, False),
@@ -809,7 +805,7 @@ for name in NAMES:
             slopes.append(parameters_to_vector(torch.autograd.grad(loss, weights, retain_graph=True)))
         apart = (slopes[0] - slopes[1]).norm() / slopes[0].norm()
         change = f"{apart:.1f}" if apart > 1e-6 else f"{apart:.0e}" if apart else "0"
-        rows.append([run.world.title, f"{size_of_c:.0f}", subtracted, change])
+        rows.append([run.world.title, f"{size_of_c:.0f}", said, change])
     losses = [bradley_terry_loss(returns[0::2], returns[1::2])[0] for returns in (plain, shifted)]
     print(f"{name:<10} Bradley-Terry loss of neighbours: {losses[0]:.6f} without c, {losses[1]:.6f} with c")
 table(["world", "c", "mean that is subtracted", "gradient changes by (relative)"], rows)
