@@ -48,7 +48,6 @@ def test_the_pole_is_balanced_by_ppo_from_either_start(variant):
     assert result["before"]["sampled_return"] <= 80 and result["before"]["greedy_return"] <= 150
     assert result["after"]["sampled_return"] >= 475 and result["after"]["greedy_return"] >= 475
     assert result["steps_to_solved"] <= 40_000
-    assert result["explained_variance"]["half way up"] >= 0.70
 
 
 @pytest.mark.parametrize("algorithm", ["rlhf", "grpo", "reinforce"])
