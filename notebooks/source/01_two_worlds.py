@@ -324,8 +324,8 @@ excerpt(rollout, "while live.any()", "live = live &")
 
 # %% [markdown] lang="zh"
 # 有的杆子倒得早，有的回答结束得早（模型选择了结束词元 **EOS**，它和别的动作没有两样）。各行同步前进，
-# 所以已经结束的行要用“不作数”的格子补齐，由 `mask` 标明哪些格子是真的（live，作数）。
-# **短回答后面的填充（padding），和倒在地上的杆子，是同一回事。** 下面每个世界画六行：方块是作数的步，圆点是填充。
+# 所以已经结束的行要用无效的格子补齐，由 `mask` 标明哪些格子有效（live）。
+# **短回答后面的填充（padding），和倒在地上的杆子，是同一回事。** 下面每个世界画六行：方块是有效步，圆点是填充。
 
 # %%
 for name, one in played.items():
@@ -409,7 +409,7 @@ excerpt(gae, "now = select(values", "advantages[:, t]")
 # learns.
 
 # %% [markdown] lang="zh"
-# ## 功过显微镜
+# ## 信用分配显微镜
 #
 # 评论家得先学习，才会评判。所以先让它旁观一阵起始策略的表现，此时只许评论家变化：它的参数，
 # 就是冻结的**参考网络**（reference，同一个策略，但没有评论家）所没有的那些。更新用的是 `ppo`，马上就会讲到。
@@ -813,7 +813,7 @@ print(f"An answer has about {length:.0f} tokens: there are {tokens}^{length:.0f}
 # 而且后面的误差也会通过 $\gamma\lambda$ 传回来。
 # </details>
 #
-# <details><summary>3. 有两行，分别有 5 步和 9 步是作数的。<code>mask</code> 和 <code>values</code> 各是什么形状？一共有几个格子作数？</summary>
+# <details><summary>3. 有两行，分别有 5 个和 9 个有效步。<code>mask</code> 和 <code>values</code> 各是什么形状？一共有几个有效的格子？</summary>
 #
 # `mask` 是 [2, 9]，`values` 是 [2, 10]；mask 中有 14 个格子为 True。
 # </details>
