@@ -95,24 +95,25 @@ class PPOSettings(PlaySettings):
 
 
 @dataclass(frozen=True)
-class GRPOSettings(PlaySettings):
+class GroupSettings(PlaySettings):
+    """What every run has that compares episodes from one start."""
+
+    @property
+    def group_size(self) -> int | None:
+        """Return how many rows share a start because they are compared."""
+        size: int | None = self.update.group_size
+        return size
+
+
+@dataclass(frozen=True)
+class GRPOSettings(GroupSettings):
     """A whole run of GRPO."""
 
     update: GRPOConfig = field(default_factory=GRPOConfig)
 
-    @property
-    def group_size(self) -> int | None:
-        """Return how many rows share a start because they are compared."""
-        return self.update.group_size
-
 
 @dataclass(frozen=True)
-class ReinforceSettings(PlaySettings):
+class ReinforceSettings(GroupSettings):
     """A whole run of REINFORCE."""
 
     update: ReinforceConfig = field(default_factory=ReinforceConfig)
-
-    @property
-    def group_size(self) -> int | None:
-        """Return how many rows share a start because they are compared."""
-        return self.update.group_size

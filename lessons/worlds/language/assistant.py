@@ -1,5 +1,6 @@
 """What every world does alike whose policy is a language model that answers questions, small or large."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from lessons.worlds import Advance, Results, Target, all_reached, nobody
+from lessons.worlds import Results, Target, World, all_reached
 from lessons.worlds.language.draw import Written, draw_answers, write_answers
 from lessons.worlds.language.models import is_written_for
 from lessons.worlds.language.play import ask, ids_of
@@ -16,12 +17,12 @@ from lessons.worlds.language.reward import Answer, Examiner, JudgeReward
 from lessons.worlds.learners import Policy
 from lessons.worlds.seeds import spawn
 from rl_core.adapters.language import TokenNetwork
-from rl_core.interfaces import Env, Scorer
+from rl_core.interfaces import Env
 from rl_core.pairs import Pairs
 from rl_core.types import Episodes, Rollout
 
 
-class Assistant:
+class Assistant(World):
     """An assistant's world; those that inherit say which questions there are, who examines, and what is evaluated."""
 
     step_name = "token"
@@ -33,36 +34,25 @@ class Assistant:
     legend: str  # what a score says, for people
 
     @property
+    @abstractmethod
     def examiner(self) -> Examiner:
         """Return how the model is asked and its answers are graded."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def all_questions(self) -> Sequence[Any]:
         """Return the questions of both splits."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def training_questions(self) -> Sequence[Any]:
         """Return the questions that the training environment asks."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def draw_questions(self, count: int, *, seed: int, held_out: bool) -> Sequence[Any]:
         """Return so many questions of one split."""
-        raise NotImplementedError
-
-    def evaluate(
-        self,
-        network: Policy,
-        *,
-        seed: int,
-        device: str = "cpu",
-        quick: bool = False,
-        best_of: int = 1,
-        scorer: Scorer | None = None,
-        reference: Policy | None = None,
-        advance: Advance = nobody,
-    ) -> Results:
-        """Return what is measured of a network, as `World.evaluate` has it."""
-        raise NotImplementedError
+        ...
 
     def reward(self, questions: Sequence[Any]) -> JudgeReward:
         """Return the reward function for answers to these questions."""
