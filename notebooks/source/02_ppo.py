@@ -774,8 +774,9 @@ for (name, clip), ratio in ratios.items():
 #   everywhere: many answers push against the same few words, and each step moves all of them.
 # - Without it, the pole's ratios go as far as the optimizer takes them. Many pushes are
 #   all but ruled out after a single update.
-# - Most tokens of an answer hardly move either way: after "The capital of France" there is not much to decide. What the
-#   clip changes is the tail: compare the largest ratios.
+# - Most tokens of an answer hardly move either way: after "The capital of France" there is not much to decide. With the
+#   clip and without it the answers' ratios look much alike: each answer is learned from once, and no second pass takes a
+#   step further that has already had its share.
 #
 # Now whole runs, still at three times the usual learning rate, and with nothing different but the clip. Several seeds, since one run
 # proves little.
@@ -783,7 +784,8 @@ for (name, clip), ratio in ratios.items():
 # %% [markdown] lang="zh"
 # - 有裁剪时，比率*确实*也会离开灰色区域：它是绳子，不是墙。粗鲁的词甚至一下子就到处变得非常罕见：许多回答都在压同样的几个词，而每一步优化都会牵动所有回答。
 # - 没有裁剪，优化器能把杆子的比率带多远，它们就走多远：仅仅一次更新，许多推法就几乎被彻底排除了。
-# - 无论有没有裁剪，回答里的大多数词元几乎不动：写下“法国的首都是”之后，本来就没有多少可选的。裁剪改变的是尾部：比一比两边最大的比率。
+# - 无论有没有裁剪，回答里的大多数词元几乎不动：写下“法国的首都是”之后，本来就没有多少可选的。有没有裁剪，回答的比率也差不多：
+#   每个回答只学一遍，没有第二遍把已经走够的一步再往前推。
 #
 # 再看完整的训练，学习率仍是平时的三倍，除了裁剪，别的一概不变。一次训练说明不了什么，所以多用几个随机种子。
 
@@ -849,13 +851,11 @@ for (name, quantity, when), guess in predicted.items():
 #   of everything it does: its entropy, which measures indecision, is next to nothing. There it is stuck. A policy that
 #   always does the same has nothing to compare, and learns nothing any more, however badly it fares. With the clip, most
 #   runs live through the same haste; the table tells which did not.
-# - **The language model is wounded.** It still grows polite, since the pressure is the same, but on the way it strays far
-#   further, and pays with what it knew: look at the share of right answers. Towards the end, as the learning rate falls, it begins
-#   to recover. The anchor and a good starting policy have kept it from worse.
+# - **In the language model no difference is seen.** Look at the table: the runs with the clip are no better than those without.
+#   Each answer is learned from once, the ratios stay near 1 of themselves, and the clip has little to do.
 #
-# And to be fair: at its usual learning rate and with few passes, the language model gets along without the clip as well. The
-# ratios stay near 1 of themselves, and the clip has nothing to do. It is a seat belt: it shows its worth when something goes wrong, and it is why a bold
-# learning rate and several passes can be tried at all.
+# It is a seat belt: it shows its worth when something goes wrong, and it is why a bold learning rate and several passes over
+# one rollout, as in CartPole, can be tried at all.
 #
 # ### Without the anchor
 #
@@ -873,11 +873,9 @@ for (name, quantity, when), guess in predicted.items():
 #
 # - **没有它，杆子垮了**，最好的情形也只是一瘸一拐地落在后面。几次碰巧走运的推动得到了天大的许诺，策略便跟着走，很快就对自己做的一切深信不疑：衡量犹豫程度的熵（entropy）几乎为零。
 #   然后它就卡在那里了。永远做同样动作的策略，没有东西可比较，结果再糟也学不到任何东西。有了裁剪，同样的冒进大多能挺过来；没挺过来的，表里看得到。
-# - **语言模型受了伤。** 它照样变得礼貌，因为压力是一样的；但途中走得远得多，代价是原来会的东西：看看答对的比例就知道。到了后期，学习率降下来，
-#   它才开始恢复。有锚，起点又好，才没有更糟。
+# - **语言模型看不出差别。** 看表：有裁剪的并不比没有的好。每个回答只学一遍，比率自己就在 1 附近，裁剪没有多少事可做。
 #
-# 也要说句公道话：用平时的学习率、遍数又少时，语言模型没有裁剪也过得去。那时比率自己就在 1 附近，裁剪无事可做。它像安全带：出事的时候才显出价值；
-# 正因为有它，才敢用大胆的学习率，才敢把数据多学几遍。
+# 它像安全带：出事的时候才显出价值；正因为有它，才敢用大胆的学习率，才敢像倒立摆那样把同一批轨迹多学几遍。
 #
 # ### 没有锚
 #
@@ -934,8 +932,8 @@ for name in NAMES:
 # be had for it. A pole's reward says everything that we want of it, so there is nothing that needs protection; driving better *means*
 # driving otherwise than the mediocre driver that it was cloned from, and a high price forbids just that. So its settings have $\beta = 0$.
 #
-# **The language model.** Without the anchor it goes clearly further than its manners require. At the usual price the bar is short, and the
-# answers are as good. At the high price fewer answers become polite, which is not a failure of learning, but what was asked for:
+# **The language model.** Without the anchor it goes further than at the usual price, and in a run as short as this one (one seed) the
+# answers are as good either way. At the high price fewer answers become polite, which is not a failure of learning, but what was asked for:
 # the policy that maximises score minus $\beta \cdot \text{KL}$ is
 #
 # $$\pi^*(y) \;\propto\; \pi_{\text{ref}}(y)\; e^{\,\text{score}(y) / \beta}$$
@@ -947,7 +945,7 @@ for name in NAMES:
 # **杆子。** 价格起了价格该起的作用：总的来说，越贵，策略走得越近。但花了这笔钱，什么也换不来。杆子的奖励已经说出了我们想要的一切，没有什么需要保护；
 # 开得更好，*就是*要和当初克隆的那位平庸司机开得不一样，而高价不许的恰恰是这个。所以它的设置是 $\beta = 0$。
 #
-# **语言模型。** 没有锚，它走得明显比“变礼貌”所需的更远；按平时的价格，横条很短，回答一样好。价格很高时，变礼貌的回答就少一些。
+# **语言模型。** 没有锚，它比用平时的 β 走得更远；这次训练很短（只有一个种子），两种情形下回答一样好。价格很高时，变礼貌的回答就少一些。
 # 这不是没学好，而是我们要的就是这个：使“分数减去 $\beta \cdot \text{KL}$”最大的策略是
 #
 # $$\pi^*(y) \;\propto\; \pi_{\text{ref}}(y)\; e^{\,\text{score}(y) / \beta}$$
