@@ -2,7 +2,7 @@
 
 from lessons.harness.report.curves import curve
 from lessons.harness.report.style import BAD, EDGE, GOOD, INK, PALE
-from notebooks.figures.page import compare, excerpt, functions_used, panels, plain, shape_of, show, table
+from notebooks.figures.page import compare, excerpt, functions_used, panels, plain, shape_of, show, spread, table
 from notebooks.figures.runs import COLOUR, HELD_OUT, SEED, finish, new_run, progress, watch
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "progress",
     "shape_of",
     "show",
+    "spread",
     "table",
     "watch",
 ]

@@ -6,7 +6,9 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import inf
 from pathlib import Path
+from statistics import median_high
 from typing import Any
 
 from IPython.display import Image, Markdown, display
@@ -62,6 +64,15 @@ def compare(question: str, prediction: float | str | None, measured: float | str
 
 def _written(value: float | str) -> str:
     return value if isinstance(value, str) else number(value)
+
+
+def spread(values: Sequence[float | None], form: str = ".2f") -> str:
+    """Return the median of some numbers with their range; None, what never came, counts as the largest."""
+    numbers = sorted(inf if value is None else value for value in values)
+    middle, low, high = (
+        f"{number:{form}}" if number < inf else "never" for number in (median_high(numbers), numbers[0], numbers[-1])
+    )
+    return f"{middle} ({low} to {high})"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markdown:

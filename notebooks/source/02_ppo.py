@@ -19,7 +19,7 @@
 # By the end you can read PPO's update line by line and say what each line is for. You will also have taken out two
 # of the guards, in both worlds, and have seen what happens.
 #
-# It takes about five minutes to run on two CPU cores; the outputs below come from such a run.
+# It takes about seven minutes to run on two CPU cores; the outputs below come from such a run.
 
 # %% [markdown] lang="zh"
 # # 2. 两个世界中的 PPO
@@ -40,7 +40,7 @@
 #
 # 学完这一课，你能逐行读懂 PPO 的更新，说出每一行的用处；你还会在两个世界里亲手拆掉其中两道保护，看看会发生什么。
 #
-# 在两个 CPU 核上，全部运行一遍大约五分钟；下面保存的输出就来自这样一次运行。
+# 在两个 CPU 核上，全部运行一遍大约七分钟；下面保存的输出就来自这样一次运行。
 
 # %%
 import json
@@ -61,7 +61,7 @@ from lessons.worlds import NAMES
 from lessons.worlds.measure import mean
 from notebooks.figures import (
     BAD, COLOUR, GOOD, HELD_OUT, INK, PALE, SEED, compare, curve, excerpt, finish, functions_used, new_run, panels,
-    progress, show, table,
+    progress, show, spread, table,
 )  # fmt: skip
 from notebooks.figures.credit import credit_of, drawable, microscope, states_shown
 from rl_core.advantages import gae, kl_shaped_rewards
@@ -1003,17 +1003,6 @@ for place, tone in enumerate(("polite", "plain", "rude")):
 # %%
 STORED = Path(lesson.__file__).resolve().parents[1] / "benchmarks" / "critic.json"
 whole_runs = json.loads(STORED.read_text(encoding="utf-8"))["results"]
-
-
-def spread(values, form=".2f"):
-    """Return the median of some numbers, with their range; what never came counts as the largest."""
-    in_order = sorted(float("inf") if value is None else value for value in values)
-    shown = [
-        f"{x:{form}}" if x < float("inf") else "never"
-        for x in (in_order[len(in_order) // 2], *in_order[:: len(in_order) - 1])
-    ]
-    return f"{shown[0]} ({shown[1]} to {shown[2]})"
-
 
 for name in NAMES:
     rows = []
