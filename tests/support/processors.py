@@ -31,7 +31,7 @@ def main() -> int:
         print(" ".join(f"{name}={value}" for name, value in chosen.items()), flush=True)
         kept = {name: value for name, value in os.environ.items() if name not in chosen}
         environment = kept | {name: value for name, value in chosen.items() if value != UNSET}
-        command = [sys.executable, "-m", "pytest", "-m", "not slow", *selection]
+        command = [sys.executable, "-m", "pytest", "-m", "not slow and not browser", *selection]
         failed += subprocess.run(command, env=environment).returncode != 0
     return failed
 
