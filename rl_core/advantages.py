@@ -56,6 +56,20 @@ def gae(
     return advantages, select(advantages + now, mask)
 
 
+def with_last(values: Tensor, last: Tensor, mask: Tensor) -> Tensor:
+    """Return values [B, T] with those of what each row saw last, [B], behind its last live step: [B, T + 1].
+
+    A row of L live steps has the last in column L; cells that do not count are 0.
+
+        >>> mask = torch.tensor([[True, True, False], [True, True, True]])
+        >>> with_last(torch.tensor([[1.0, 2.0, 9.0], [1.0, 2.0, 3.0]]), torch.tensor([5.0, 7.0]), mask)
+        tensor([[1., 2., 5., 0.],
+                [1., 2., 3., 7.]])
+    """
+    all_seen = torch.cat([select(values, mask), torch.zeros_like(values[:, :1])], dim=1)
+    return all_seen.scatter(1, mask.sum(dim=1, keepdim=True), last.unsqueeze(1).to(values.dtype))
+
+
 def normalize(x: Tensor, mask: Tensor) -> Tensor:
     """Return x with mean 0 and population standard deviation 1 over the mask, [B, T]; 0 where x does not vary.
 

@@ -6,10 +6,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from rl_core.advantages import with_last
 from rl_core.errors import InvalidArgument
 from rl_core.interfaces import Network
 from rl_core.masked import select
-from rl_core.types import Episodes, Evaluation, wider
+from rl_core.types import Episodes, Evaluation, Rollout, wider
 
 AnyEpisodes = TypeVar("AnyEpisodes", bound=Episodes)
 
@@ -99,3 +100,25 @@ def evaluate_old(
     old = evaluate_in(parts, network, rows)
     ref_logprobs = old.logprobs if reference is None else evaluate_in(parts, reference, rows).logprobs
     return old.logprobs, ref_logprobs, old.values
+
+
+@torch.no_grad()
+def last_values(network: Network, rollout: Rollout, *, micro_rows: int | None = None) -> Tensor:
+    """Return what a row that was cut off is worth beyond its last step, [B]: V of what it saw last.
+
+    0 where nothing counts and where the row terminated, for nothing follows.
+    """
+    cut = rollout.mask.any(dim=1) & ~(rollout.terminated & rollout.mask).any(dim=1)
+    values = rollout.rewards.new_zeros(len(rollout))
+    if cut.any():
+        rows = learning_rows(network, rollout.rows(cut).seen_last())
+        parts = [rows.rows(index).trim() for index in torch.arange(len(rows)).split(micro_rows or len(rows))]
+        seen = torch.cat([select(network(part.prompt, part.obs).value, part.mask).sum(dim=1) for part in parts])
+        values = values.to(seen.dtype).masked_scatter(cut, seen)
+    return values
+
+
+@torch.no_grad()
+def state_values(network: Network, rollout: Rollout) -> Tensor:
+    """Return the critic's value of all that each row saw, [B, T + 1], as `gae` takes them."""
+    return with_last(evaluate_actions(network, rollout).values, last_values(network, rollout), rollout.mask)

@@ -45,7 +45,7 @@ class Env(Protocol):
 
 
 class Network(Protocol):
-    """A policy with an optional critic: one step at a time, or a whole row at once, with equal results."""
+    """A policy with an optional critic: the policy acts step by step; over whole rows both are asked at once."""
 
     memoryless: bool
     """True when the answer to a step depends on that step's observation alone. All that the core may ask."""
@@ -58,12 +58,15 @@ class Network(Protocol):
         """Return the memory of the chosen rows, of each as often as it is chosen; the given memory is used up."""
         ...
 
-    def step(self, obs: Tensor, state: Any) -> tuple[Output, Any]:
-        """Return the answer to one observation per row and the new memory; the given memory is used up."""
+    def step(self, obs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return the logits [B, A] for one observation per row and the new memory; the given memory is used up."""
         ...
 
     def __call__(self, prompt: Prompt, obs: Tensor) -> Output:
-        """Return the answers to whole rows [B, T, *O]; equal to those of the steps, and the only way to gradients."""
+        """Return logits and values of whole rows [B, T, *O]; logits equal to the steps', and the only way to gradients.
+
+        Nobody needs a value to act, so that it is only here that the critic is asked.
+        """
         ...
 
 

@@ -29,27 +29,25 @@ def rollout(
     read = torch.arange(len(live), device=live.device)  # the rows that the network still reads
     state = network.start(prompt.rows(slice(None, None, group_size)))
     state = network.select(state, read // group_size) if group_size > 1 else state
-    columns: list[tuple[Tensor, ...]] = []
+    seen, columns = [timestep.obs], []
     while live.any():
-        output, state = network.step(timestep.obs[read], state)
-        sampled = sample(output.logits, generator, greedy=greedy)
-        actions, logprobs, values = (_among(len(live), read, x) for x in (*sampled, output.value))
-        obs, timestep = timestep.obs, env.step(actions)
-        columns.append((obs, actions, live, logprobs, values, timestep.reward, timestep.terminated & live))
-        # A row that has ended is read once more, for the value of what it saw last; then it may leave the batch.
         stays = live[read]
         if stays.sum() <= LEAVE * len(read):
             read, state = read[stays], network.select(state, stays.nonzero().flatten())
+        logits, state = network.step(seen[-1][read], state)
+        sampled = sample(logits, generator, greedy=greedy)
+        actions, logprobs = (_among(len(live), read, x) for x in sampled)
+        timestep = env.step(actions)
+        seen.append(timestep.obs)
+        columns.append((actions, live, logprobs, timestep.reward, timestep.terminated & live))
         live = live & ~(timestep.terminated | timestep.truncated)
         valid = valid & ~timestep.discarded
-    # A row that was only cut off is worth what its last observation promises: column T of the values.
-    last_value = _among(len(live), read, network.step(timestep.obs[read], state)[0].value)
-    obs, actions, mask, logprobs, values, rewards, terminated = (
-        torch.stack(c, dim=1) for c in zip(*columns, strict=True)
-    )
+    obs = torch.stack(seen, dim=1)  # [B, T + 1, *O]
+    actions, mask, logprobs, rewards, terminated = (torch.stack(c, dim=1) for c in zip(*columns, strict=True))
+    # A row that was only cut off is worth what it saw last, in the column after its last step.
+    last_obs = obs[torch.arange(len(mask), device=mask.device), mask.sum(dim=1)]
     mask = mask & valid.unsqueeze(1)
-    values = torch.cat([values, last_value.unsqueeze(1)], dim=1)  # [B, T + 1]
-    return Rollout(prompt, obs, actions, mask, logprobs, values, select(rewards, mask), terminated)
+    return Rollout(prompt, obs[:, :-1], actions, mask, last_obs, logprobs, select(rewards, mask), terminated)
 
 
 def _among(count: int, rows: Tensor, x: Tensor) -> Tensor:

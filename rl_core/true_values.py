@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from rl_core.advantages import gae, kl_shaped_rewards
+from rl_core.advantages import gae, kl_shaped_rewards, with_last
 from rl_core.errors import check_count
-from rl_core.evaluate import evaluate_actions
+from rl_core.evaluate import evaluate_actions, last_values
 from rl_core.interfaces import Env, Network, Scorer
 from rl_core.masked import check_shapes, select
 from rl_core.rollout import relabel, rollout
@@ -97,7 +97,7 @@ def true_values(
         values[place] = mean.to(values.dtype)
         errors[place] = (squares / (count * (count - 1)).clamp(min=1)).sqrt().to(errors.dtype)
         mask[place] = count > 1
-    return _with_advantages(played, values, errors, mask, rewards)
+    return _with_advantages(played, last_values(network, played), values, errors, mask, rewards)
 
 
 def some_steps(mask: Tensor, most: int) -> Tensor:
@@ -124,7 +124,8 @@ def _play_on(
     onward = rollout(env.restart(states), network, generator, group_size=samples)
     paid = rewards.of(onward)
     # At λ = 1 the critic's target is the discounted return, with the value of what a cut row saw last.
-    _, returns = gae(paid, onward.values.to(paid.dtype), onward.terminated, onward.mask, gamma=rewards.gamma, lam=1.0)
+    beyond = with_last(torch.zeros_like(paid), last_values(network, onward), onward.mask)
+    _, returns = gae(paid, beyond, onward.terminated, onward.mask, gamma=rewards.gamma, lam=1.0)
     return returns[:, 0].view(-1, samples), onward.mask[:, 0].view(-1, samples)
 
 
@@ -136,16 +137,17 @@ def states_at(played: Episodes, cells: Tensor) -> Episodes:
     return replace(rows, mask=rows.mask & until)
 
 
-def _with_advantages(played: Rollout, values: Tensor, errors: Tensor, mask: Tensor, rewards: Rewards) -> TrueValues:
+def _with_advantages(
+    played: Rollout, last: Tensor, values: Tensor, errors: Tensor, mask: Tensor, rewards: Rewards
+) -> TrueValues:
     """Return the estimates with the advantages of the steps whose two values are known, or which ended a row."""
     live = played.mask
     beyond = torch.zeros_like(live[:, :1])
     is_last = live & ~torch.cat([live[:, 1:], beyond], dim=1)
     known = mask & (is_last | torch.cat([mask[:, 1:], beyond], dim=1))
-    values_beside = played.values.clone()  # [B, T + 1]: what a cut row saw last keeps the critic's value
-    values_beside[:, :-1] = torch.where(live, values, values_beside[:, :-1])
+    all_seen = with_last(values, last, live)  # [B, T + 1]: what a cut row saw last has the critic's value
     # With the true V the one-step TD error is the true advantage of what was done, up to the chance of one transition.
-    advantages, _ = gae(rewards.of(played), values_beside, played.terminated, live, gamma=rewards.gamma, lam=0.0)
+    advantages, _ = gae(rewards.of(played), all_seen, played.terminated, live, gamma=rewards.gamma, lam=0.0)
     following = select(torch.cat([errors[:, 1:], torch.zeros_like(errors[:, :1])], dim=1), ~is_last)
     advantage_errors = (errors.square() + (rewards.gamma * following).square()).sqrt()
     return TrueValues(values, errors, mask, select(advantages, known), select(advantage_errors, known), known)

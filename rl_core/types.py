@@ -17,8 +17,8 @@ minibatch: the rows of one optimizer step; micro-batch: those of them that are i
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -95,10 +95,10 @@ class TimeStep(Tensors):
 
 @dataclass(frozen=True)
 class Output(Tensors):
-    """What a network says of one observation, or of each in a row. Without a critic the values are 0."""
+    """What a network says of each observation of its rows. Without a critic the values are 0."""
 
-    logits: Tensor  # [B, A] or [B, T, A], float32 or float64, temperature applied
-    value: Tensor  # [B] or [B, T]
+    logits: Tensor  # [B, T, A], float32 or float64, temperature applied
+    value: Tensor  # [B, T]
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ class Episodes(Tensors):
     obs: Tensor  # [B, T, *O]
     actions: Tensor  # [B, T] int64
     mask: Tensor  # [B, T] bool: which actions count; a prefix of the row when played, with holes in a chat
+    per_row: ClassVar[tuple[str, ...]] = ("prompt",)  # the fields without a column for each step
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -129,10 +130,8 @@ class Episodes(Tensors):
         For networks without memory, whose answer to a step does not depend on the steps before it.
         """
         live = self.mask
-        count = int(live.sum())
-        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "prompt"}
-        cut = {name: tensor[live].unsqueeze(1) for name, tensor in parts.items()}
-        return type(self)(prompt=Prompt.empty(count, live.device), **cut)
+        steps = {name: getattr(self, name)[live].unsqueeze(1) for name in self._per_step()}
+        return type(self)(prompt=Prompt.empty(int(live.sum()), live.device), **steps)
 
     def as_rows(self, x: Tensor) -> Tensor:
         """Return numbers of the rows of `as_steps()`, [N, 1], in the places of the steps, [B, T]; those of rows."""
@@ -142,8 +141,8 @@ class Episodes(Tensors):
         """Return the same rows without the columns that are padding in all of them."""
         steps = int(self.mask.any(dim=0).nonzero().max()) + 1 if self.mask.any() else 0
         pads = int((~self.prompt.mask.any(dim=0)).sum())
-        parts = {field.name: getattr(self, field.name)[:, :steps] for field in fields(self) if field.name != "prompt"}
-        return type(self)(prompt=self.prompt.map(lambda tensor: tensor[:, pads:]), **parts)
+        cut = {name: getattr(self, name)[:, :steps] for name in self._per_step()}
+        return replace(self, prompt=self.prompt.map(lambda tensor: tensor[:, pads:]), **cut)
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -156,13 +155,17 @@ class Episodes(Tensors):
         pads = max(part.prompt.tokens.shape[1] for part in parts)
         steps = max(part.actions.shape[1] for part in parts)
         prompts = [part.prompt.map(lambda x: wider(x, pads - x.shape[1], in_front=True)) for part in parts]
-        names = [field.name for field in fields(cls) if field.name != "prompt"]
-        rows = {
+        joined: dict[str, Any] = {
             name: torch.cat([wider(getattr(part, name), steps - part.actions.shape[1]) for part in parts])
-            for name in names
+            for name in cls._per_step()
         }
+        joined |= {name: torch.cat([getattr(part, name) for part in parts]) for name in cls.per_row[1:]}
         prompt = Prompt(torch.cat([p.tokens for p in prompts]), torch.cat([p.mask for p in prompts]))
-        return cls(prompt=prompt, **rows)
+        return cls(prompt=prompt, **joined)
+
+    @classmethod
+    def _per_step(cls) -> list[str]:
+        return [field.name for field in fields(cls) if field.name not in cls.per_row]
 
 
 def wider(x: Tensor, columns: int, *, in_front: bool = False) -> Tensor:
@@ -175,14 +178,22 @@ def wider(x: Tensor, columns: int, *, in_front: bool = False) -> Tensor:
 class Rollout(Episodes):
     """Episodes as they were played, with what was recorded on the way."""
 
+    last_obs: Tensor  # [B, *O]: what each row saw after its last step
     logprobs: Tensor  # [B, T] of the sampled actions, nats
-    values: Tensor  # [B, T + 1]: column L of a row of L live steps is the value of what it saw last
     rewards: Tensor  # [B, T]
     terminated: Tensor  # [B, T] bool
+    per_row: ClassVar[tuple[str, ...]] = ("prompt", "last_obs")
 
     def episodes(self) -> Episodes:
         """Return what was seen and done, without what was recorded."""
         return Episodes(self.prompt, self.obs, self.actions, self.mask)
+
+    def seen_last(self) -> Episodes:
+        """Return the rows with one more column, [B, T + 1], where the one cell that counts is what each saw last."""
+        obs, actions, mask = (wider(x, 1) for x in (self.obs, self.actions, torch.zeros_like(self.mask)))
+        cell = torch.arange(len(self), device=mask.device), self.mask.sum(dim=1)  # behind each row's last live step
+        obs[cell], mask[cell] = self.last_obs, True
+        return Episodes(self.prompt, obs, actions, mask)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ def credit_of(
     played: Rollout,
     row: int,
     words: Sequence[str],
+    values: Tensor,
     *,
     gamma: float,
     lam: float,
@@ -75,13 +76,14 @@ def credit_of(
 ) -> Credit:
     """Return reward, value, TD error and advantage of the steps shown; the TD error is the advantage at λ = 0.
 
-    With the truth the true value stands below the critic's, and the true advantage below the estimate.
+    The values [B, T + 1] are the critic's, of all that the rows saw. With the truth the true value stands below them,
+    and the true advantage below the estimate.
     """
-    signals = (played.rewards, played.values, played.terminated, played.mask)
+    signals = (played.rewards, values, played.terminated, played.mask)
     errors, _ = gae(*signals, gamma=gamma, lam=0.0)
     advantages, _ = gae(*signals, gamma=gamma, lam=lam)
     steps = steps_shown(played, row, around)
-    lines = {"reward r": played.rewards, "value V": played.values}
+    lines = {"reward r": played.rewards, "value V": values}
     lines |= {} if truth is None else {"true V": truth.values}
     lines |= {"TD error δ": errors, "advantage A": advantages}
     lines |= {} if truth is None else {"true A": truth.advantages}

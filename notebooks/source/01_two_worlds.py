@@ -99,7 +99,7 @@ from notebooks.figures import (
 from notebooks.figures.credit import credit_of, drawable, loop_picture, microscope, states_shown
 from rl_core.advantages import gae
 from rl_core.algorithms.ppo import ppo
-from rl_core.evaluate import sample
+from rl_core.evaluate import sample, state_values
 from rl_core.losses.ppo import clipped_surrogate
 from rl_core.rollout import rollout
 from rl_core.true_values import Rewards, true_values
@@ -220,13 +220,13 @@ for name, world in worlds.items():
     prompt, seen = env.reset()
     state = network.start(prompt)
     with torch.no_grad():
-        output, state = network.step(seen.obs, state)
-    actions, logprobs = sample(output.logits, generator)
+        logits, state = network.step(seen.obs, state)
+    actions, logprobs = sample(logits, generator)
     after = env.step(actions)
 
     print(f"{world.title}")
     for what, tensor in [
-        ("prompt", prompt.tokens), ("observation", seen.obs), ("logits", output.logits), ("action", actions),
+        ("prompt", prompt.tokens), ("observation", seen.obs), ("logits", logits), ("action", actions),
         ("next observation", after.obs), ("reward", after.reward), ("over", after.terminated),
     ]:  # fmt: skip
         example = tensor.flatten()[:4].tolist() if tensor.is_floating_point() else tensor[0].tolist()
@@ -458,7 +458,8 @@ watched = {name: rollout(world.examples(64, seed=2), critics[name], generator) f
 chosen = {"lowest": [], "highest": []}
 for name, one in watched.items():
     config = PPO[name].update
-    errors, _ = gae(one.rewards, one.values, one.terminated, one.mask, gamma=config.gamma, lam=0.0)
+    values = state_values(critics[name], one)
+    errors, _ = gae(one.rewards, values, one.terminated, one.mask, gamma=config.gamma, lam=0.0)
     fits = torch.tensor([drawable(worlds[name].words(one, row)) for row in range(len(one))])
     least = errors.where(fits.unsqueeze(1), torch.inf).argmin().item()
     most = errors.where(fits.unsqueeze(1), -torch.inf).argmax().item()
@@ -468,7 +469,7 @@ for name, one in watched.items():
         env, where = worlds[name].examples(64, seed=2), states_shown(one, row, step)
         truth = true_values(env, critics[name], one, generator, rewards=Rewards(config.gamma), where=where)
         options = {"gamma": config.gamma, "lam": LAMBDA, "around": step, "truth": truth, "question": question}
-        chosen[kind].append(credit_of(one, row, words, **options))
+        chosen[kind].append(credit_of(one, row, words, values, **options))
 
 titles = [world.title for world in worlds.values()]
 show(microscope(chosen["lowest"], titles), "The most disappointing moment of each world, with its credit step by step.")
@@ -530,7 +531,8 @@ WORDS = {
 columns = []
 for name, one in watched.items():
     network, config, told = critics[name], PPO[name].update, worlds[name].analogy(one, critics[name])
-    advantages, _ = gae(one.rewards, one.values, one.terminated, one.mask, gamma=config.gamma, lam=LAMBDA)
+    values = state_values(network, one)
+    advantages, _ = gae(one.rewards, values, one.terminated, one.mask, gamma=config.gamma, lam=LAMBDA)
     with torch.no_grad():
         logits = network(one.prompt, one.obs).logits
     last = int(one.mask[0].sum()) - 1
@@ -539,7 +541,7 @@ for name, one in watched.items():
         "action": f"actions {shape_of(one.actions)}: {told['action']}",
         "policy": f"logits {shape_of(logits)}: {told['policy']}",
         "reward": f"rewards {shape_of(one.rewards)}: {one.rewards[0, 0]:+.1f} first, {one.rewards[0, last]:+.1f} last",
-        "value": f"values {shape_of(one.values)}: {one.values[0, 0]:.2f} expected at the start",
+        "value": f"values {shape_of(values)}: {values[0, 0]:.2f} expected at the start",
         "advantage": f"{shape_of(advantages)}: {advantages[0, 0]:+.2f} first, {advantages[0, last]:+.2f} last",
         "environment": f"{type(worlds[name].env(rows=1, steps=1, seed=0)).__name__}: {told['environment']}",
         "trajectory": f"{type(one).__name__}: row 0 has {last + 1} live steps of {one.mask.shape[1]}",

@@ -66,7 +66,7 @@ from notebooks.figures import (
 from notebooks.figures.credit import credit_of, drawable, microscope, states_shown
 from rl_core.advantages import gae, kl_shaped_rewards
 from rl_core.algorithms.ppo import ppo
-from rl_core.evaluate import evaluate_actions
+from rl_core.evaluate import evaluate_actions, state_values
 from rl_core.losses.kl import kl_k1
 from rl_core.losses.policy_gradient import policy_gradient_loss
 from rl_core.losses.ppo import clipped_surrogate
@@ -352,7 +352,7 @@ for name, run in fresh.items():
     options = {"gamma": update.gamma, "truth": truth, "question": run.world.question(one, row)}
     lines = {}
     for lam in (0, 0.9, 1):
-        credit = credit_of(one, row, words, lam=lam, **options)
+        credit = credit_of(one, row, words, state_values(network, one), lam=lam, **options)
         lines[f"A, λ = {lam}"] = credit.lines["advantage A"]
     values = {name: credit.lines[name] for name in ("value V", "true V")}
     credits.append(replace(credit, lines=values | lines | {"true A": credit.lines["true A"]}))

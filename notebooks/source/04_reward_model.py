@@ -70,6 +70,7 @@ from rl_core.adapters.gym import MLPScorer
 from rl_core.adapters.language import TokenScorer, read_preferences
 from rl_core.advantages import gae, normalize
 from rl_core.algorithms.reward_model import accuracy, episode_scores
+from rl_core.evaluate import state_values
 from rl_core.losses.reward_model import bradley_terry_loss
 from rl_core.pairs import Pairs
 from rl_core.rollout import relabel, rollout
@@ -745,10 +746,10 @@ for name in NAMES:
 for name in NAMES:
     learner = new_run(ppo.RECIPE, name)
     played = relabel(rollout(learner.env, learner.network, learner.generator), runs[name, 0.0].scorer)
-    update, advantages = learner.config.update, []
+    update, values, advantages = learner.config.update, state_values(learner.network, played), []
     for constant in (0.0, -2.0):
         rewards = played.rewards + constant * (played.rewards != 0)
-        raw, _ = gae(rewards, played.values, played.terminated, played.mask, gamma=update.gamma, lam=update.lam)
+        raw, _ = gae(rewards, values, played.terminated, played.mask, gamma=update.gamma, lam=update.lam)
         advantages.append(normalize(raw, played.mask))
     flipped = ((advantages[0] > 0) != (advantages[1] > 0))[played.mask].float().mean()
     apart = (advantages[0] - advantages[1]).abs().max()

@@ -61,6 +61,7 @@ from notebooks.figures.credit import credit_of, drawable, microscope, states_sho
 from notebooks.figures.rlhf import three_steps
 from rl_core.advantages import kl_shaped_rewards
 from rl_core.algorithms.reward_model import episode_scores, typical_reward
+from rl_core.evaluate import state_values
 from rl_core.losses.reward_model import bradley_terry_loss
 from rl_core.losses.sft import sft_loss
 from rl_core.pairs import Pairs
@@ -673,7 +674,7 @@ for name, (one, network) in caught.items():
     generator = torch.Generator().manual_seed(SEED)
     truth = true_values(env, network, one, generator, rewards=rewards, where=states_shown(one, row))
     options = {"gamma": update.gamma, "lam": update.lam, "truth": truth, "question": worlds[name].question(one, row)}
-    credits.append(credit_of(one, row, words[row], **options))
+    credits.append(credit_of(one, row, words[row], state_values(network, one), **options))
     print(f"{name:<10} learnt score {one.rewards[row].sum():6.2f}   mean of 64 {one.rewards.sum(dim=1).mean():6.2f}")
 show(
     microscope(credits, [world.title for world in worlds.values()]), "The least liked row of each world, step by step."

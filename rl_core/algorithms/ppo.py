@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rl_core.advantages import gae, kl_shaped_rewards, normalize
+from rl_core.advantages import gae, kl_shaped_rewards, normalize, with_last
 from rl_core.checks import check_reference, diagnose, first_ratio, live_rows_of
 from rl_core.config import Config, Count, NonNegative, Positive, Share
 from rl_core.errors import InvalidArgument
-from rl_core.evaluate import evaluate_actions, evaluate_old, learning_rows
+from rl_core.evaluate import evaluate_actions, evaluate_old, last_values, learning_rows
 from rl_core.interfaces import Network
 from rl_core.losses.ppo import ppo_loss
 from rl_core.masked import masked_mean, rounding_noise, select
@@ -111,12 +111,10 @@ def played_batch(
 
     # The KL is paid for in the reward, before the critic is asked, so that it foresees the price too.
     rewards = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
-    # The value of what a row saw last, for rows that were cut off, was recorded while playing.
-    bootstrapped = rollout.values.clone()  # [B, T + 1]
-    bootstrapped[:, :-1] = torch.where(rollout.mask, values, rollout.values[:, :-1])
-    advantages, returns = gae(
-        rewards, bootstrapped, rollout.terminated, rollout.mask, gamma=config.gamma, lam=config.lam
-    )
+    # A row that was only cut off is worth what it saw last.
+    last = last_values(network, rollout, micro_rows=config.micro_rows)
+    all_seen = with_last(values, last, rollout.mask)  # [B, T + 1]
+    advantages, returns = gae(rewards, all_seen, rollout.terminated, rollout.mask, gamma=config.gamma, lam=config.lam)
     return ValuedBatch.of(
         rollout,
         logprobs=logprobs,

@@ -84,8 +84,7 @@ def test_a_row_ends_with_its_own_last_observation_in_all_four_ways():
     assert played.rewards[played.mask].tolist() == [
         *(101, 102, 103), *(1101, 1102, 1103), *(2101, 2102, 2103), *(3101, 3102, 3103, 3104, 3105)
     ]  # fmt: skip
-    beyond = played.values.gather(1, played.mask.sum(dim=1, keepdim=True))[:, 0]
-    assert beyond.tolist() == [103, 1103, 2103, 3105]  # not 200, ...: what the next episodes begin with
+    assert played.last_obs[:, 0].tolist() == [103, 1103, 2103, 3105]  # not 200, ...: what the next episodes begin with
     assert played.terminated.nonzero().tolist() == [[0, 2], [2, 2]]
 
 
@@ -171,6 +170,7 @@ def test_temperature_divides_the_logits_and_leaves_the_values():
     env = GymEnv(CartPoleRows(3), 3)
     prompt, seen = env.reset()
     warm, plain = (MLPNetwork.for_env(env, temperature=t, generator=seeded(1)) for t in (2.0, 1.0))
-    for answer in (lambda network: network.step(seen.obs, ())[0], lambda network: network(prompt, seen.obs[:, None])):
-        torch.testing.assert_close(answer(warm).logits * 2, answer(plain).logits)
-        assert torch.equal(answer(warm).value, answer(plain).value)
+    torch.testing.assert_close(warm.step(seen.obs, ())[0] * 2, plain.step(seen.obs, ())[0])
+    hot, cold = (network(prompt, seen.obs[:, None]) for network in (warm, plain))
+    torch.testing.assert_close(hot.logits * 2, cold.logits)
+    assert torch.equal(hot.value, cold.value)

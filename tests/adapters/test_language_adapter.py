@@ -7,6 +7,7 @@ import torch
 
 from rl_core.adapters.language import TokenEnv, TokenNetwork, left_padded
 from rl_core.algorithms.ppo import PPOConfig, ppo
+from rl_core.evaluate import state_values
 from rl_core.rollout import rollout
 from tests.support.worlds import ENDS, LONGEST, PROMPTS, language_model, seeded, token_env, token_network
 
@@ -40,18 +41,18 @@ def test_sampled_log_probabilities_are_those_of_the_model_reading_each_text_alon
 def test_values_are_the_heads_reading_of_the_trunk_on_each_text_alone(kind, critic):
     network = token_network(kind, critic, dtype=torch.float64)
     played = rollout(token_env(), network, seeded(3))
-    trunk = language_model(kind, 1).double().eval().base_model
+    values, trunk = state_values(network, played), language_model(kind, 1).double().eval().base_model
     for row, (prompt, answer) in enumerate(texts_of(played)):
         with torch.no_grad():
             seen = trunk(torch.tensor([prompt + answer])).last_hidden_state[0, len(prompt) - 1 : -1]
         expected = (seen @ network.value_head.weight[0]).detach()
-        torch.testing.assert_close(played.values[row, : len(answer)], expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(values[row, : len(answer)], expected, rtol=0, atol=1e-12)
 
 
 def test_a_fresh_critic_says_nothing_and_then_learns_without_the_policy_when_separate():
     network = TokenNetwork(language_model("llama"), critic="separate")
     played = rollout(token_env(), network, seeded(3))
-    assert played.values.eq(0).all()
+    assert state_values(network, played).eq(0).all()
     network(played.prompt, played.obs).value.sum().backward()
     assert network.value_head.weight.grad.abs().max() > 0
     assert all(parameter.grad is None for parameter in network.model.parameters())
@@ -112,7 +113,7 @@ def test_bootstrap_takes_the_value_of_the_last_token_written():
     assert cut.any() and not cut.all()
     whole = torch.cat([played.obs, played.actions[:, -1:]], dim=1)
     values = network(played.prompt, whole).value.detach()
-    torch.testing.assert_close(played.values[cut], values[cut], rtol=0, atol=1e-12)
+    torch.testing.assert_close(state_values(network, played)[cut], values[cut], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("rows, group_size", [(4, 1), (3, 1), (8, 1), (6, 3), (12, 2)])
@@ -187,4 +188,4 @@ def test_two_rows_with_the_same_prompt_length_do_not_share_a_memory():
     for row in range(2):
         part = prompt.rows(slice(row, row + 1))
         alone = network.step(obs[row : row + 1], network.start(part))[0]
-        torch.testing.assert_close(alone.logits[0], both.logits[row], rtol=0, atol=1e-12)
+        torch.testing.assert_close(alone[0], both[row], rtol=0, atol=1e-12)

@@ -34,8 +34,8 @@ def parts_of(seed=0, hidden=8):
     env = GymEnv(CartPoleRows(3), 3, window=5, seed=seed)
     network = MLPNetwork.for_env(env, hidden=hidden, generator=seeded(seed))
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01 + seed)
-    env.reset()
-    output, _ = network.step(env.step(torch.tensor([0, 1, seed % 2])).obs, ())
+    prompt, _ = env.reset()
+    output = network(prompt, env.step(torch.tensor([0, 1, seed % 2])).obs.unsqueeze(1))
     (output.logits.sum() + output.value.sum()).backward()
     optimizer.step()
     return {"network": network, "optimizer": optimizer, "env": env, "generator": seeded(seed)}

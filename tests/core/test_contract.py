@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rl_core.errors import InvalidState
-from rl_core.evaluate import evaluate_actions
+from rl_core.evaluate import evaluate_actions, last_values, state_values
 from rl_core.rollout import rollout
 from rl_core.types import Prompt
 from tests.support.worlds import ALL_NETWORKS, LONGEST, WORLDS, language_model, language_world, seeded, token_network
@@ -36,20 +36,43 @@ def test_a_row_at_once_says_what_its_steps_say(world, device):
         whole = network(played.prompt, played.obs)
         state, steps = network.start(played.prompt), []
         for t in range(played.obs.shape[1]):
-            output, state = network.step(played.obs[:, t], state)
-            steps.append(output)
+            logits, state = network.step(played.obs[:, t], state)
+            steps.append(logits)
     assert len(steps) > 3
-    torch.testing.assert_close(whole.logits, torch.stack([step.logits for step in steps], dim=1), **EXACT)
-    torch.testing.assert_close(whole.value, torch.stack([step.value for step in steps], dim=1), **EXACT)
+    torch.testing.assert_close(whole.logits, torch.stack(steps, dim=1), **EXACT)
     assert whole.logits.std() > 0.01
 
 
 @each_network
 def test_what_was_recorded_while_playing_is_what_evaluation_finds(world, device):
     network, played = play(world, device)
-    evaluation = evaluate_actions(network, played.episodes())
-    for recorded, now in ((played.logprobs, evaluation.logprobs), (played.values[:, :-1], evaluation.values)):
-        torch.testing.assert_close(recorded[played.mask], now[played.mask].detach(), **EXACT)
+    now = evaluate_actions(network, played.episodes()).logprobs
+    torch.testing.assert_close(played.logprobs[played.mask], now[played.mask].detach(), **EXACT)
+
+
+@each_world
+def test_the_value_of_what_a_row_saw_last_is_that_of_the_row_with_one_more_column(world, device):
+    network, played = play(world, device)
+    cut = replace(played, terminated=torch.zeros_like(played.terminated))  # as if each had only been cut off
+    values, lengths = state_values(network, cut), cut.mask.sum(dim=1)
+    assert values.shape == (8, played.mask.shape[1] + 1)
+    for row, length in enumerate(lengths.tolist()):
+        seen = torch.cat([played.obs[row, :length], played.last_obs[row : row + 1]]).unsqueeze(0)
+        expected = network(played.prompt.rows(slice(row, row + 1)), seen).value[0].detach()
+        torch.testing.assert_close(values[row, : length + 1], expected, **EXACT)
+        assert not values[row, length + 1 :].any()
+    assert (values.std() > 0) == bool(network.critic_parameters())
+    torch.testing.assert_close(last_values(network, cut, micro_rows=3), last_values(network, cut), **EXACT)
+
+
+@each_world
+def test_beyond_a_row_that_ended_for_good_or_was_discarded_nothing_is_worth_anything(world, device):
+    network, played = play(world, device)
+    ended = played.terminated.any(dim=1)
+    assert not last_values(network, played)[ended].any()
+    assert (last_values(network, played)[~ended] != 0).all() or not network.critic_parameters()
+    discarded = replace(played, mask=torch.zeros_like(played.mask))
+    assert not state_values(network, discarded).any()
 
 
 @each_world
@@ -167,6 +190,5 @@ def test_a_network_without_a_critic_values_everything_at_exactly_nothing(world, 
     else:
         network.critic = None
     played = rollout(world.env(device=device), network, seeded(3, device))
-    assert played.values.eq(0).all()
-    assert played.values.shape == (8, played.mask.shape[1] + 1)
+    assert state_values(network, played).eq(0).all()
     assert played.mask.shape[1] >= min(4, LONGEST)

@@ -15,7 +15,7 @@ from tests.support.updates import UPDATES, fitting, played_in, weights
 from tests.support.worlds import CARTPOLE, LANGUAGE, WORLDS, language_world, seeded
 
 ABOUT = {"algorithm": "ppo"}
-FIELDS = ("obs", "actions", "mask", "logprobs", "values", "rewards", "terminated")
+FIELDS = ("obs", "actions", "mask", "logprobs", "last_obs", "rewards", "terminated")
 CASES = {name: (world, {}) for name, world in WORLDS.items()} | {
     "cartpole in windows": (CARTPOLE, {"window": 7}),
     "acrobot in windows": (WORLDS["acrobot"], {"window": 7}),

@@ -17,6 +17,7 @@ from lessons.worlds import NAMES
 from rl_core.adapters.language import TokenEnv
 from rl_core.algorithms.ppo import PPOConfig, ppo
 from rl_core.errors import InvalidArgument
+from rl_core.evaluate import state_values
 from rl_core.optimize import live_cells, optimizer_step
 from rl_core.rollout import rollout
 from tests.support.small_runs import begun
@@ -180,11 +181,12 @@ def test_held_out_explained_variance_is_that_of_whole_unseen_episodes_by_hand(wo
     played = rollout(run.world.examples(6, seed=11), run.network, seeded(11))
     config, ours, theirs = run.config.update, run.network, run.reference
     returns, values = [], []
+    beyond = state_values(ours, played)
     with torch.no_grad():
         now, reference = (network(played.prompt, played.obs) for network in (ours, theirs))
     for row, count in enumerate(played.mask.sum(dim=1).tolist()):
         # Beyond a row that was cut off comes the value of what it saw last; beyond one that ended, nothing.
-        following = 0.0 if played.terminated[row, count - 1] else played.values[row, count].item()
+        following = 0.0 if played.terminated[row, count - 1] else beyond[row, count].item()
         for t in reversed(range(count)):
             action = played.actions[row, t]
             logprob, ref_logprob = (o.logits[row, t].log_softmax(dim=-1)[action].item() for o in (now, reference))

@@ -22,8 +22,7 @@ def played_for(rewards, mask=None):
     rows, steps = rewards.shape
     live = torch.ones(rows, steps, dtype=torch.bool) if mask is None else torch.tensor(mask)
     numbers = torch.arange(rows)[:, None].expand(rows, steps)
-    values = torch.arange(rows)[:, None].expand(rows, steps + 1)
-    return Rollout(Prompt.empty(rows), numbers, numbers, live, numbers * 1.0, values * 1.0, rewards, ~live)
+    return Rollout(Prompt.empty(rows), numbers, numbers, live, torch.arange(rows), numbers * 1.0, rewards, ~live)
 
 
 class Judge:
@@ -41,7 +40,7 @@ def test_the_best_of_n_by_pencil():
     played = played_for([[1.0, 2.0], [5.0, -3.0], [4.0, 0.0], [0.0, 0.0], [0.0, -1.0], [-5.0, 3.0]])  # 3 2 4, 0 -1 -2
     chosen = best_of_n(played, 3)
     assert chosen.obs[:, 0].tolist() == [2, 3]
-    assert chosen.rewards.tolist() == [[4, 0], [0, 0]] and chosen.values.tolist() == [[2] * 3, [3] * 3]
+    assert chosen.rewards.tolist() == [[4, 0], [0, 0]] and chosen.last_obs.tolist() == [2, 3]
     assert best_of_n(played, 2).obs[:, 0].tolist() == [0, 2, 4]
     assert best_of_n(played, 6).obs[:, 0].tolist() == [2]
     assert torch.equal(best_of_n(played, 1).rewards, played.rewards)
@@ -77,7 +76,7 @@ def test_relabelling_puts_the_scorers_rewards_in_place_and_nothing_else(device):
     relabelled = relabel(played, judge)
     assert torch.equal(relabelled.rewards, torch.where(played.mask, played.actions * 2.0 - 5, 0.0))
     assert relabelled.rewards.dtype == played.rewards.dtype == torch.float32 and judge.seen == [8]
-    for name in ("obs", "actions", "mask", "logprobs", "values", "terminated"):
+    for name in ("obs", "actions", "mask", "logprobs", "last_obs", "terminated"):
         assert torch.equal(getattr(relabelled, name), getattr(played, name))
     assert not torch.equal(played.rewards, relabelled.rewards)
 
@@ -129,7 +128,7 @@ def test_joining_what_was_taken_apart_gives_it_back(world, device):
     played = rollout(world.env(device=device), world.network(device=device), seeded(1, device))
     parts = [played.rows(slice(0, 3)), played.rows(slice(3, 4)), played.rows(slice(4, 8))]
     whole = Rollout.joined(parts)
-    for name in ("obs", "actions", "mask", "logprobs", "values", "rewards", "terminated"):
+    for name in ("obs", "actions", "mask", "logprobs", "last_obs", "rewards", "terminated"):
         assert torch.equal(getattr(whole, name), getattr(played, name))
     trimmed = Episodes.joined([part.episodes().trim() for part in parts])
     scorer = world.scorer(device=device, dtype=torch.float64)

@@ -62,7 +62,10 @@ class Pusher:
         return state
 
     def step(self, obs, state):
-        return Output(self.logits.expand(len(obs), 2), 10.0 * obs), ()
+        return self.logits.expand(len(obs), 2), ()
+
+    def __call__(self, prompt, obs):
+        return Output(self.logits.expand(*obs.shape, 2), 10.0 * obs)
 
 
 def walked(share, *, rows=1, **options):
@@ -187,7 +190,8 @@ def test_who_acts_without_chance_goes_on_from_any_state_as_before(world):
     for number, (row, column) in enumerate(cells.tolist()):
         rest = played.mask[row, column:].sum()
         assert onward.mask[number].sum() == rest
-        for name in ("obs", "actions", "rewards", "terminated", "values"):
+        assert torch.allclose(onward.last_obs[number].double(), played.last_obs[row].double(), atol=1e-4)
+        for name in ("obs", "actions", "rewards", "terminated"):
             before, now = getattr(played, name)[row, column:][:rest], getattr(onward, name)[number, :rest]
             assert torch.allclose(before.double(), now.double(), atol=1e-4), name
 

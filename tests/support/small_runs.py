@@ -31,4 +31,4 @@ STAGES = ("sft", "reward_model", "ppo")
 def begun(recipe, world, folder=None, *, seed=0):
     """Return such a run that has not begun."""
     begin = recipe.make_run or Run.start
-    return begin(recipe, load(world), small(recipe, world), seed=seed, device="cpu", folder=folder)
+    return begin(recipe, load(world), small(recipe, world), seed=seed, device="cpu", folder=folder, quick=True)

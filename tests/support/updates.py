@@ -128,7 +128,6 @@ def padded(played, columns=2):
         "actions": torch.ones_like(played.actions[:, :1]).expand(-1, columns),
         "mask": torch.zeros_like(played.mask[:, :1]).expand(-1, columns),
         "logprobs": torch.full_like(played.logprobs[:, :1], 1e4).expand(-1, columns),
-        "values": torch.full_like(played.values[:, :1], 1e4).expand(-1, columns),
         "rewards": (1e3 * torch.arange(len(played)).to(played.rewards))[:, None].expand(-1, columns),
         "terminated": torch.zeros_like(played.mask[:, :1]).expand(-1, columns),
     }
@@ -136,4 +135,5 @@ def padded(played, columns=2):
     prompt = Prompt(
         torch.cat([front, played.prompt.tokens], dim=1), torch.cat([front.bool(), played.prompt.mask], dim=1)
     )
-    return Rollout(prompt, **{name: torch.cat([getattr(played, name), extra], dim=1) for name, extra in more.items()})
+    rows = {name: torch.cat([getattr(played, name), extra], dim=1) for name, extra in more.items()}
+    return Rollout(prompt, last_obs=played.last_obs, **rows)

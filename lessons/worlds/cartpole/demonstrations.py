@@ -25,16 +25,17 @@ class Driver:
         """Return the memory of a driver who has none."""
         return state
 
-    def step(self, obs: Tensor, state: Any) -> tuple[Output, Any]:
-        """Return the answer to one observation per row."""
+    def step(self, obs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return the logits for one observation per row."""
         leans_right = (obs @ obs.new_tensor(self.weights) > 0).float()
         # A random push goes the intended way half of the time.
         right = leans_right * (1 - self.random_pushes) + self.random_pushes / 2
-        return Output(torch.stack([1 - right, right], dim=-1).log(), torch.zeros_like(right)), ()
+        return torch.stack([1 - right, right], dim=-1).log(), ()
 
     def __call__(self, prompt: Prompt, obs: Tensor) -> Output:
-        """Return the answers to whole rows."""
-        return self.step(obs, ())[0]
+        """Return the logits of whole rows; a driver expects nothing."""
+        logits, _ = self.step(obs, ())
+        return Output(logits, torch.zeros_like(logits[..., 0]))
 
 
 EXPERT = Driver((0.05, 0.3, 1.0, 0.5), random_pushes=0.0)

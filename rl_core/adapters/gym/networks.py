@@ -59,22 +59,22 @@ class MLPNetwork(nn.Module):
         """Return the memory of a network that has none."""
         return state
 
-    def step(self, obs: Tensor, state: tuple[()]) -> tuple[Output, tuple[()]]:
-        """Return the answer to one observation per row."""
-        return self._answer(obs), ()
+    def step(self, obs: Tensor, state: tuple[()]) -> tuple[Tensor, tuple[()]]:
+        """Return the logits for one observation per row."""
+        return self.policy(self._features(obs)) / self.temperature, ()
 
     def forward(self, prompt: Prompt, obs: Tensor) -> Output:
-        """Return the answers to whole rows [B, T, *O]."""
-        return self._answer(obs)
-
-    unroll = forward
-
-    def _answer(self, obs: Tensor) -> Output:
-        x = _features(obs, self.obs_shape, self.obs_count, next(self.parameters()).dtype)
+        """Return logits and values of whole rows [B, T, *O]."""
+        x = self._features(obs)
         logits = self.policy(x) / self.temperature
         if self.critic is None:
             return Output(logits, logits.new_zeros(logits.shape[:-1]))
         return Output(logits, self.value_scale * self.critic(x).squeeze(-1))
+
+    unroll = forward
+
+    def _features(self, obs: Tensor) -> Tensor:
+        return _features(obs, self.obs_shape, self.obs_count, next(self.parameters()).dtype)
 
 
 class MLPScorer(nn.Module):

@@ -25,18 +25,17 @@ LARGE_VOCABULARY = 8192
 
 @dataclass
 class TokenState:
-    """The memory of a `TokenNetwork`: what has been read, and the caches, which change in place."""
+    """The memory of a `TokenNetwork`: what has been read, and the policy's cache, which changes in place."""
 
     mask: Tensor  # [B, tokens read so far] bool
     counts: Tensor  # [B, tokens read so far] bool: which have a position of their own
     cache: Any
-    critic_cache: Any
     spent: bool = False
 
     def spend(self) -> None:
         """Raise InvalidState if it was used before, and remember that it is used now."""
         if self.spent:
-            raise InvalidState("state was used before, and its caches have moved on; use the state that step returned.")
+            raise InvalidState("state was used before, and its cache has moved on; use the state that step returned.")
         self.spent = True
 
 
@@ -81,39 +80,46 @@ class TokenNetwork(Still):
     def start(self, prompt: Prompt) -> TokenState:
         """Return the memory after the prompt."""
         counts = counted(prompt.tokens, prompt.mask, self._padding)
-        nothing = TokenState(prompt.mask, counts, None, None)
         if prompt.tokens.shape[1] == 0:
-            return nothing
+            return TokenState(prompt.mask, counts, None)
         self._check(prompt.tokens)
-        _, cache, critic_cache = self._read(prompt.tokens, prompt.mask, counts, 1, nothing)
-        return TokenState(prompt.mask, counts, cache, critic_cache)
+        answer = self._read(self._inputs(prompt.tokens, prompt.mask, counts), 1, cached=True)
+        return TokenState(prompt.mask, counts, answer.past_key_values)
 
     def select(self, state: TokenState, rows: Tensor) -> TokenState:
-        """Return the memory of the chosen rows; the caches are changed in place."""
+        """Return the memory of the chosen rows; the cache is changed in place."""
         state.spend()
-        for cache in (state.cache, state.critic_cache):
-            if cache is not None:
-                cache.reorder_cache(rows)  # made for beam search; unlike others of its kind, every sort of cache has it
-        return TokenState(state.mask[rows], state.counts[rows], state.cache, state.critic_cache)
+        if state.cache is not None:
+            state.cache.reorder_cache(rows)  # made for beam search; unlike others, every sort of cache has it
+        return TokenState(state.mask[rows], state.counts[rows], state.cache)
 
-    def step(self, obs: Tensor, state: TokenState) -> tuple[Output, TokenState]:
-        """Return the answer to one token per row; the state is used up, since its caches change in place."""
+    def step(self, obs: Tensor, state: TokenState) -> tuple[Tensor, TokenState]:
+        """Return the logits for one token per row; the state is used up, since its cache changes in place."""
         state.spend()
         tokens = obs.unsqueeze(1)
         is_read = torch.ones_like(tokens, dtype=torch.bool)
         mask = torch.cat([state.mask, is_read], dim=1)
         counts = torch.cat([state.counts, counted(tokens, is_read, self._padding)], dim=1)
         self._check(tokens, length=mask.shape[1])
-        output, cache, critic_cache = self._read(tokens, mask, counts, 1, state)
-        return output.map(lambda x: x[:, -1]), TokenState(mask, counts, cache, critic_cache)
+        answer = self._read(self._inputs(tokens, mask, counts), 1, cached=True, past_key_values=state.cache)
+        return self._logits(answer, 1)[:, 0], TokenState(mask, counts, answer.past_key_values)
 
     def forward(self, prompt: Prompt, obs: Tensor) -> Output:
-        """Return the answers to whole rows [B, T]; logits are computed for these positions only."""
+        """Return logits and values of whole rows [B, T]; logits are computed for these positions only."""
         tokens = torch.cat([prompt.tokens, obs], dim=1)
         self._check(tokens, length=tokens.shape[1])
         # What follows a row's end is not masked: nothing before it can see it, and nothing after it counts.
         mask = torch.cat([prompt.mask, torch.ones_like(obs, dtype=torch.bool)], dim=1)
-        return self._read(tokens, mask, counted(tokens, mask, self._padding), obs.shape[1], None)[0]
+        inputs, steps = self._inputs(tokens, mask, counted(tokens, mask, self._padding)), obs.shape[1]
+        is_shared = self.value_head is not None and self.trunk is None
+        answer = self._read(inputs, steps, **({"output_hidden_states": True} if is_shared else {}))
+        logits = self._logits(answer, steps)
+        if self.value_head is None:
+            return Output(logits, logits.new_zeros(logits.shape[:-1]))
+        trunk = self.trunk
+        seen = answer.hidden_states[-1] if trunk is None else trunk(**inputs, use_cache=False).last_hidden_state
+        values = self.value_head(seen[:, -steps:].to(self.value_head.weight.dtype)).squeeze(-1)
+        return Output(logits, values.to(logits.dtype))
 
     unroll = forward
 
@@ -123,42 +129,34 @@ class TokenNetwork(Still):
         nothing = Prompt(pads, torch.zeros_like(pads, dtype=torch.bool))
         mask = torch.cat([nothing.mask, torch.ones_like(tokens[:, :1], dtype=torch.bool)], dim=1)
         state = self.start(Prompt(torch.cat([pads, tokens[:, :1]], dim=1), mask))
-        outputs = []
+        in_steps = []
         for token in tokens[:, 1:].unbind(dim=1):
-            output, state = self.step(token, state)
-            outputs.append(output.logits[0])
+            logits, state = self.step(token, state)
+            in_steps.append(logits[0])
         at_once = self(nothing, tokens).logits[0]
-        return at_once, torch.stack([at_once[0], *outputs])
+        return at_once, torch.stack([at_once[0], *in_steps])
 
-    def _read(
-        self, tokens: Tensor, mask: Tensor, counts: Tensor, last: int, state: TokenState | None
-    ) -> tuple[Output, Any, Any]:
-        """Return the answers at the last positions, with the policy's and the critic's caches; state None: no cache."""
-        self.let_checkpoint(state is None and torch.is_grad_enabled())
-        inputs: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask.long(), "use_cache": state is not None}
+    def _inputs(self, tokens: Tensor, mask: Tensor, counts: Tensor) -> dict[str, Any]:
+        """Return what a trunk takes to read these tokens, which may go on from a cache."""
+        inputs: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask.long()}
         if "position_ids" in self._accepts:
             inputs["position_ids"] = positions_of(counts, self._padding)[:, -tokens.shape[1] :]
-        options = dict(self._options)
-        if "logits_to_keep" in self._accepts:
-            options["logits_to_keep"] = self._kept(tokens, last)
-        if self.value_head is not None and self.trunk is None:
-            options["output_hidden_states"] = True
+        return inputs
 
-        answer = self.model(**inputs, **options, past_key_values=None if state is None else state.cache)
-        logits = answer.logits[:, -last:]
+    def _read(self, inputs: dict[str, Any], last: int, *, cached: bool = False, **options: Any) -> Any:
+        """Return the model's own answer, with logits at the last positions."""
+        self.let_checkpoint(not cached and torch.is_grad_enabled())
+        if "logits_to_keep" in self._accepts:
+            options["logits_to_keep"] = self._kept(inputs["input_ids"], last)
+        return self.model(**inputs, **self._options, **options, use_cache=cached)
+
+    def _logits(self, answer: Any, last: int) -> Tensor:
+        """Return the logits at the last positions, in float32 at least."""
+        logits: Tensor = answer.logits[:, -last:]
         logits = logits if logits.dtype == torch.float64 else logits.float()
         if self.temperature != 1:  # a copy of all logits saved, where they can be a gigabyte
             logits = logits / self.temperature
-        critic_cache = None
-        if self.value_head is None:
-            return Output(logits, logits.new_zeros(logits.shape[:-1])), answer.past_key_values, None
-        if self.trunk is None:
-            seen = answer.hidden_states[-1]
-        else:
-            critic = self.trunk(**inputs, past_key_values=None if state is None else state.critic_cache)
-            seen, critic_cache = critic.last_hidden_state, critic.past_key_values
-        values = self.value_head(seen[:, -last:].to(self.value_head.weight.dtype)).squeeze(-1).to(logits.dtype)
-        return Output(logits, values), answer.past_key_values, critic_cache
+        return logits
 
     def _kept(self, tokens: Tensor, last: int) -> int | Tensor:
         """Return which positions get logits: their number, or where it matters their places.
