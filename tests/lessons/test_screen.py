@@ -28,6 +28,11 @@ RECORD = {
 }  # fmt: skip
 
 
+def hear_ctrl_c():
+    """Take SIGINT as a program in a terminal does: one that a shell began in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def program(*words, **environment):
     variables = {
         name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHONUTF8"))
@@ -37,6 +42,7 @@ def program(*words, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=variables | environment,
+        preexec_fn=hear_ctrl_c if os.name == "posix" else None,
     )
 
 
