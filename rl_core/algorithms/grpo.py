@@ -97,7 +97,9 @@ def grpo(
 
     # Whole episodes in every minibatch, with or without a memory: an episode's steps share one advantage.
     updates: list[Metrics] = []
-    for _ in range(config.epochs):
+    for epoch in range(config.epochs):
+        if epoch:
+            minibatches = shuffled(len(batch), count, generator)
         for index in minibatches:
             update = optimizer_step(
                 optimizer,
@@ -108,7 +110,6 @@ def grpo(
                 max_grad_norm=config.max_grad_norm,
             )
             updates.append(update)
-        minibatches = shuffled(len(batch), count, generator)
     ratio = first_ratio(updates[0], max_first_ratio_gap=config.max_first_ratio_gap)
     return mean_metrics(updates) | metrics | {"first_ratio": ratio}
 

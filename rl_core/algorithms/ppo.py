@@ -77,7 +77,9 @@ def ppo(
     # Several passes over the same rollout: the ratio leaves 1, and the clip ends what a step can gain.
     parts = learning_rows(network, batch)
     updates: list[Metrics] = []
-    for _ in range(config.epochs):
+    for epoch in range(config.epochs):
+        if epoch:
+            minibatches = shuffled(len(rows), count, generator)
         for index in minibatches:
             update = optimizer_step(
                 optimizer,
@@ -88,7 +90,6 @@ def ppo(
                 max_grad_norm=config.max_grad_norm,
             )
             updates.append(update)
-        minibatches = shuffled(len(rows), count, generator)
     ratio = first_ratio(updates[0], max_first_ratio_gap=config.max_first_ratio_gap)
     return mean_metrics(updates) | metrics | {"first_ratio": ratio}
 

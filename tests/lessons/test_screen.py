@@ -7,15 +7,18 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
+import torch
 from rich.text import Text
 
 from lessons.harness.command_line import Options, reader_language
 from lessons.harness.report.columns import COLOURS, WIDTH, Columns, cell
 from lessons.harness.report.phrases import PHRASES, phrase
 from lessons.harness.report.screen import Screen, clock
-from lessons.harness.report.summary import names_of
+from lessons.harness.report.summary import names_of, one_start
 from lessons.harness.session import run_session
 from lessons.side_by_side import RECIPES
 from rl_core.errors import InvalidArgument
@@ -179,3 +182,28 @@ def test_outside_the_main_thread_a_run_goes_without_handlers(tmp_path):
 def test_a_seed_that_no_generator_takes_is_refused(seed):
     with pytest.raises(InvalidArgument, match=rf"seed={seed}"):
         Options(seed=seed)
+
+
+class Played(NamedTuple):
+    words: list[str]
+    mask: torch.Tensor
+    rewards: torch.Tensor
+
+    def __len__(self):
+        return len(self.words)
+
+
+@pytest.mark.parametrize("language, row", [("en", 3), ("zh", 2)])
+def test_the_start_that_is_shown_is_in_the_readers_language_and_without_half_a_sign(language, row):
+    questions = ["你好？", "hello?", "法国？", "France?"]
+    answers = {"before": ["好\ufffd", "hi", "巴黎", "Paris"], "after": ["好", "h\ufffd", "是巴黎", "Paris."]}
+    world = SimpleNamespace(
+        step_name="token", question=lambda played, row: questions[row], text=lambda played, row: played.words[row]
+    )
+    looks = [
+        SimpleNamespace(played=Played(words, torch.ones(4, 2, dtype=torch.bool), torch.ones(4, 2)))
+        for words in answers.values()
+    ]
+    lines = one_start(SimpleNamespace(world=world), *looks, language)
+    assert questions[row] in lines[0] and answers["before"][row] in lines[1] and answers["after"][row] in lines[2]
+    assert ("2 tokens" in lines[1]) == (language == "en") and ("2 步" in lines[1]) == (language == "zh")

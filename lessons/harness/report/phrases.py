@@ -51,6 +51,7 @@ PHRASES = {
     "results": ("{title}: held-out results, before and after", "{title}：训练前后的评估结果"),
     "one_start": ("{title}: one start, before and after", "{title}：同一个开头，训练前后"),
     "question": ("start", "开头"),
+    "steps": ("{steps:,} {step}s", "{steps:,} 步"),
     "reward": ("reward", "奖励"),
     "nouns": ("One loop, eight nouns, filled from this run", "同一个循环，八个名词，取自本次运行"),
     "look": ("Look at", "请看"),
@@ -69,6 +70,17 @@ PHRASES = {
 
 RESULTS = {
     "eos": ("ended by itself", "自行结束"),
+    "right": ("right", "正确"),
+    "refused": ("refused", "拒答"),
+    "polite": ("polite", "礼貌"),
+    "plain": ("plain", "平淡"),
+    "rude": ("rude", "粗鲁"),
+    "score": ("score", "得分"),
+    "answers": ("answers", "回答数"),
+    "sampled_return": ("sampled return", "回报（采样）"),
+    "greedy_return": ("greedy return", "回报（贪心）"),
+    "length": ("length", "长度"),
+    "episodes": ("episodes", "回合数"),
     "kl": ("KL to the start, nats", "与起点的 KL，纳特"),
     "least_kl": ("least KL for such shares", "如此比例所需的最小 KL"),
     "own": ("fits its own question", "切合自己的问题"),
@@ -76,7 +88,7 @@ RESULTS = {
     "passed": ("one short polite sentence", "一句简短礼貌的话"),
     "pass_at_8": ("right at least once in 8", "8 次中至少一次正确"),
 }
-"""The results whose names do not speak for themselves."""
+"""The results whose names do not speak for themselves, or are not yet Chinese."""
 
 
 def result_name(name: str, language: str) -> str:

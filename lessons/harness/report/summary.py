@@ -22,6 +22,7 @@ from lessons.worlds import Advance
 from lessons.worlds.measure import wilson
 
 LONGEST = 100  # characters of an episode on the screen
+HALF_A_SIGN = "\ufffd"  # what a decoder writes for bytes that are no whole character
 LOOK_AT = ("answers", "film", "curves", "samples", "calibration")
 
 
@@ -135,17 +136,20 @@ def told(run: Any, results: dict[str, float], name: str) -> str:
 
 def one_start(run: Any, before: Snapshot, after: Snapshot, language: str) -> list[str]:
     """Return how a row began, in the reader's language where it has words, and what came of it before and after."""
-    rows = range(len(before.played))
+    looks, rows = {"before": before, "after": after}, range(len(before.played))
     questions = [run.world.question(before.played, row) for row in rows]
-    row = next((row for row in rows if is_chinese(questions[row]) == (language == "zh")), 0)
+    texts = {when: [run.world.text(look.played, row) for row in rows] for when, look in looks.items()}
+    own = [row for row in rows if is_chinese(questions[row]) == (language == "zh")] or list(rows)
+    # A token may be a part of a sign; an answer with half a sign shows nobody what was learnt.
+    row = next((row for row in own if not any(HALF_A_SIGN in texts[when][row] for when in looks)), own[0])
     lines = [f"  {phrase('question', language)}: {questions[row]}"]
-    for when, look in (("before", before), ("after", after)):
-        text, steps = run.world.text(look.played, row), int(look.played.mask[row].sum())
+    for when, look in looks.items():
+        text, steps = texts[when][row], int(look.played.mask[row].sum())
         shortened = text if len(text) <= LONGEST else f"… {text[-LONGEST:].partition(' ')[2]}"
         total = look.played.rewards[row].sum().item()
+        counted = phrase("steps", language, steps=steps, step=run.world.step_name)
         lines.append(
-            f"  {phrase(when, language)} ({phrase('reward', language)} {number(total)}, {steps} "
-            f"{run.world.step_name}s): {shortened}"
+            f"  {phrase(when, language)} ({phrase('reward', language)} {number(total)}, {counted}): {shortened}"
         )
     return lines
 
