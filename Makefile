@@ -19,7 +19,7 @@ check: .venv/ready-dev .venv/ready-real
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 -m "slow or browser"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or browser"
 
 # JupyterLab on lesson 1, with the whole repository in its file browser.
 lab: .venv/ready

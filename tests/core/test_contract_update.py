@@ -112,4 +112,5 @@ def test_old_and_new_are_computed_on_rows_that_lie_alike_in_memory(world, device
     network.forward = note
     config = replace(fitting(PLAIN, network), epochs=1, micro_rows=3)
     ppo(network, reference, descend(network), played, config, seeded(0, device))
-    assert len(places[True]) > 1 and places[True] == places[False]
+    # Without gradient the rows that were cut off are asked once more, for the value of what they saw last.
+    assert len(places[True]) > 1 and places[True] == places[False][: len(places[True])]
