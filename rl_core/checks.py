@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from rl_core.errors import InvalidArgument, InvalidState
+from rl_core.errors import InvalidArgument, InvalidState, check_count
 from rl_core.interfaces import Network
 from rl_core.losses.kl import kl_k1
 from rl_core.masked import masked_mean, select
@@ -52,6 +52,15 @@ def check_groups(rollout: Rollout, size: int) -> None:
         )
 
 
+def check_shared_prompts(prompt: Prompt, size: int) -> None:
+    """Raise InvalidArgument unless so many rows in a row have one prompt each."""
+    check_count("group_size", size, 1)
+    count = len(prompt.tokens)
+    first = torch.arange(count, device=prompt.mask.device) // size * size  # each row's first sibling
+    if count % size or not same_prompt(prompt, prompt.rows(first)).all():
+        raise InvalidArgument(f"group_size={size} of {count} rows whose prompts are not alike {size} at a time.")
+
+
 def check_starts(pairs: Pairs) -> None:
     """Raise InvalidArgument unless both episodes of every pair have one start."""
     chosen, rejected = pairs.chosen, pairs.rejected
@@ -63,13 +72,18 @@ def check_starts(pairs: Pairs) -> None:
 
 def same_start(left: Prompt, right: Prompt, left_obs: Tensor, right_obs: Tensor) -> Tensor:
     """Return which rows have the same prompt, whatever its padding, and the same first observation, [B] bool."""
+    same_obs = (left_obs == right_obs).reshape(len(left_obs), -1).all(dim=1)
+    return same_prompt(left, right) & same_obs
+
+
+def same_prompt(left: Prompt, right: Prompt) -> Tensor:
+    """Return which rows have the same prompt, whatever its padding, [B] bool."""
     width = max(left.tokens.shape[1], right.tokens.shape[1])
     prompts = [
         pad(torch.where(prompt.mask, prompt.tokens, -1), (width - prompt.tokens.shape[1], 0), value=-1)
         for prompt in (left, right)
     ]
-    same_obs = (left_obs == right_obs).reshape(len(left_obs), -1).all(dim=1)
-    return (prompts[0] == prompts[1]).all(dim=1) & same_obs
+    return (prompts[0] == prompts[1]).all(dim=1)
 
 
 def diagnose(rollout: Rollout, logprobs: Tensor, ref_logprobs: Tensor, *, max_sampler_gap: float | None) -> Metrics:
@@ -79,7 +93,8 @@ def diagnose(rollout: Rollout, logprobs: Tensor, ref_logprobs: Tensor, *, max_sa
     if max_sampler_gap is not None and not sampler_gap <= max_sampler_gap:
         raise InvalidState(
             f"sampler_gap={sampler_gap:.2e} nats exceeds max_sampler_gap={max_sampler_gap:.0e}: the network "
-            "that learns is not the one that played, or its steps and unroll differ; in bfloat16 pass a larger limit."
+            "that learns is not the one that played, or its steps and its whole rows differ; in bfloat16 pass a larger "
+            "limit."
         )
     return {
         "reward": masked_mean(rollout.rewards, mask).item(),

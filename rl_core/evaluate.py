@@ -1,4 +1,4 @@
-"""The only place where logits become log-probabilities."""
+"""What a network says of played rows: the only place where logits become log-probabilities, and their values."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -120,5 +120,5 @@ def last_values(network: Network, rollout: Rollout, *, micro_rows: int | None = 
 
 @torch.no_grad()
 def state_values(network: Network, rollout: Rollout) -> Tensor:
-    """Return the critic's value of all that each row saw, [B, T + 1], as `gae` takes them."""
+    """Return the critic's value of all that each row saw, [B, T + 1], as `gae` takes them; 0 beyond an end."""
     return with_last(evaluate_actions(network, rollout).values, last_values(network, rollout), rollout.mask)

@@ -15,7 +15,7 @@ class Env(Protocol):
     """
 
     def reset(self) -> tuple[Prompt, TimeStep]:
-        """Return what each row starts from; rows that were only cut off go on where they were."""
+        """Return what each row starts from; rows that only a window cut off go on where they were."""
         ...
 
     def step(self, actions: Tensor) -> TimeStep:
@@ -48,7 +48,7 @@ class Network(Protocol):
     """A policy with an optional critic: the policy acts step by step; over whole rows both are asked at once."""
 
     memoryless: bool
-    """True when the answer to a step depends on that step's observation alone. All that the core may ask."""
+    """True when the answer to a step depends on that step's observation alone. The core may ask nothing else of it."""
 
     def start(self, prompt: Prompt) -> Any:
         """Return the memory after the prompt."""
@@ -59,7 +59,10 @@ class Network(Protocol):
         ...
 
     def step(self, obs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return the logits [B, A] for one observation per row and the new memory; the given memory is used up."""
+        """Return the logits [B, A] for one observation per row and the new memory; the given memory is used up.
+
+        Logits are those that are drawn from: the temperature is applied.
+        """
         ...
 
     def __call__(self, prompt: Prompt, obs: Tensor) -> Output:

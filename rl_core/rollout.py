@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from rl_core.checks import check_shared_prompts
 from rl_core.errors import InvalidArgument, check_count
 from rl_core.evaluate import sample
 from rl_core.interfaces import Env, Network, Scorer
@@ -21,9 +22,11 @@ def rollout(
     """Return one played row for each row of the environment, from its reset until all have ended.
 
     Rows that end early are padded: their mask is False, their later actions go nowhere. The generator lives on the
-    environment's device. `group_size` tells that so many rows in a row share a prompt, which is then read only once.
+    environment's device. `group_size` tells that so many rows in a row share a prompt, which is then read only once;
+    raises InvalidArgument where they do not.
     """
     prompt, timestep = env.reset()
+    check_shared_prompts(prompt, group_size)
     live = torch.ones_like(timestep.terminated)  # [B]
     valid = live  # [B]: not discarded
     read = torch.arange(len(live), device=live.device)  # the rows that the network still reads
@@ -44,7 +47,7 @@ def rollout(
         valid = valid & ~timestep.discarded
     obs = torch.stack(seen, dim=1)  # [B, T + 1, *O]
     actions, mask, logprobs, rewards, terminated = (torch.stack(c, dim=1) for c in zip(*columns, strict=True))
-    # A row that was only cut off is worth what it saw last, in the column after its last step.
+    # What each row saw last stands in the column after its last step.
     last_obs = obs[torch.arange(len(mask), device=mask.device), mask.sum(dim=1)]
     mask = mask & valid.unsqueeze(1)
     return Rollout(prompt, obs[:, :-1], actions, mask, last_obs, logprobs, select(rewards, mask), terminated)

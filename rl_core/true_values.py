@@ -21,9 +21,9 @@ class Rewards:
     gamma: float
     """Discount per step, in [0, 1]."""
     scorer: Scorer | None = None
-    """Whose rewards take the place of the environment's; None: nobody's."""
+    """Whose rewards take the place of the environment's; None: the environment's own."""
     reference: Network | None = None
-    """To whom the KL is measured; None: no KL."""
+    """From which the KL is measured; None: no KL."""
     beta: float = 0.0
     """Reward lost per nat of it, >= 0."""
 
@@ -94,7 +94,7 @@ def true_values(
         mean = returns.sum(dim=1) / count.clamp(min=1)
         squares = select(returns - mean.unsqueeze(1), counts).square().sum(dim=1)
         place = tuple(part.unbind(dim=1))
-        values[place] = mean.to(values.dtype)
+        values[place] = select(mean, count > 1).to(values.dtype)
         errors[place] = (squares / (count * (count - 1)).clamp(min=1)).sqrt().to(errors.dtype)
         mask[place] = count > 1
     return _with_advantages(played, last_values(network, played), values, errors, mask, rewards)

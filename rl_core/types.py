@@ -109,7 +109,7 @@ class Episodes(Tensors):
     obs: Tensor  # [B, T, *O]
     actions: Tensor  # [B, T] int64
     mask: Tensor  # [B, T] bool: which actions count; a prefix of the row when played, with holes in a chat
-    per_row: ClassVar[tuple[str, ...]] = ("prompt",)  # the fields without a column for each step
+    per_row: ClassVar[tuple[str, ...]] = ("prompt",)  # the fields without a column for each step, the prompt first
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -134,12 +134,12 @@ class Episodes(Tensors):
         return type(self)(prompt=Prompt.empty(int(live.sum()), live.device), **steps)
 
     def as_rows(self, x: Tensor) -> Tensor:
-        """Return numbers of the rows of `as_steps()`, [N, 1], in the places of the steps, [B, T]; those of rows."""
+        """Return numbers of the rows of `as_steps()`, [N, 1], in the places of the steps, [B, T]; [B, T] as it is."""
         return x if x.shape == self.mask.shape else x.new_zeros(self.mask.shape).masked_scatter(self.mask, x)
 
     def trim(self) -> Self:
-        """Return the same rows without the columns that are padding in all of them."""
-        steps = int(self.mask.any(dim=0).nonzero().max()) + 1 if self.mask.any() else 0
+        """Return the same rows without the columns that are padding in all of them; one stays where all are."""
+        steps = int(self.mask.any(dim=0).nonzero().max()) + 1 if self.mask.any() else 1
         pads = int((~self.prompt.mask.any(dim=0)).sum())
         cut = {name: getattr(self, name)[:, :steps] for name in self._per_step()}
         return replace(self, prompt=self.prompt.map(lambda tensor: tensor[:, pads:]), **cut)
@@ -189,9 +189,12 @@ class Rollout(Episodes):
         return Episodes(self.prompt, self.obs, self.actions, self.mask)
 
     def seen_last(self) -> Episodes:
-        """Return the rows with one more column, [B, T + 1], where the one cell that counts is what each saw last."""
+        """Return the rows with one more column, [B, T + 1], where the one cell that counts is what each saw last.
+
+        Raises InvalidArgument for a row without a live step, which saw nothing.
+        """
         obs, actions, mask = (wider(x, 1) for x in (self.obs, self.actions, torch.zeros_like(self.mask)))
-        cell = torch.arange(len(self), device=mask.device), self.mask.sum(dim=1)  # behind each row's last live step
+        cell = torch.arange(len(self), device=mask.device), self.last_columns() + 1
         obs[cell], mask[cell] = self.last_obs, True
         return Episodes(self.prompt, obs, actions, mask)
 

@@ -4,10 +4,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from lessons.harness.report.style import COLOURS, EDGE, GOOD, INK, PAPER
+from lessons.harness.report.style import COLOURS, EDGE, GOOD, INK, PAPER, STILL
 from notebooks.figures.page import label, panels
 
-STILL = "#8a929c"  # what is frozen
 STEPS = (
     ("1", "imitate", "SFT", ("drives of a mediocre driver", "answers, one in five rude")),
     ("2", "learn what is liked", "reward model", ("which drive is better?", "which answer is better?")),

@@ -16,8 +16,8 @@
 # | *than expected*: by whom, and which step deserves it? | every step is praised for what one of them did | the **critic**, and GAE |
 # | what nobody pays for, such as good grammar | it is lost, and no reward complains | the **KL anchor** |
 #
-# By the end you can read PPO's update line by line and say what each line is for. You will also have taken out two
-# of the guards, in both worlds, and have seen what happens.
+# By the end you can read PPO's update line by line and say what each line is for. You will also have seen what
+# becomes of both worlds without each of the guards.
 #
 # It takes about seven minutes to run on two CPU cores; the outputs below come from such a run.
 
@@ -38,7 +38,7 @@
 # | “比预期”：谁的预期？功劳又该算在哪一步？ | 一步走得好，整局的每一步都跟着受表扬 | **评论家**（critic）与 GAE |
 # | 奖励没有覆盖的能力，比如通顺的语法 | 丢了也没有奖励会提醒你 | **KL 锚**（anchor） |
 #
-# 学完这一课，你能逐行读懂 PPO 的更新，说出每一行的用处；你还会在两个世界里亲手拆掉其中两道保护，看看会发生什么。
+# 学完这一课，你能逐行读懂 PPO 的更新，说出每一行的用处；你还会在两个世界里看到，每道保护拿掉之后会发生什么。
 #
 # 在两个 CPU 核上，全部运行一遍大约七分钟；下面保存的输出就来自这样一次运行。
 
@@ -1021,19 +1021,19 @@ for name in NAMES:
 
 # %% [markdown] lang="en"
 # **The pole needs its critic.** A row is cut off after 64 steps, and beyond the cut only a critic knows that the pole still
-# stands. Without one, two of three runs never arrive. (At the end all poles stand, all returns are equal, and there is nothing
-# left to explain.) The warm-up makes no difference that three seeds can show.
+# stands. Without one, four of five runs never arrive. (At the end all poles stand, all returns are equal, and there is nothing
+# left to explain.) With the warm-up the first gradients agree better; in the steps to the goal nothing of it is seen.
 #
 # **The answers do not.** They are short, none is cut off, and the whole return is known: without a critic the score is the
-# same, and the turns of the warm-up are saved. What the critic and a smaller $\lambda$ do change is the noise: the gradients
-# agree better. In the score nothing of it is seen. Lesson 7 takes the critic away for good, and puts a group of
+# same, and the turns of the warm-up are saved. What a taught critic with a smaller $\lambda$ does change is the noise: the
+# gradients agree better. In the score nothing of it is seen. Lesson 7 takes the critic away for good, and puts a group of
 # answers to one question in its place.
 
 # %% [markdown] lang="zh"
-# **杆子离不开评论家。** 每行在 64 步后截断，截断之后杆子仍然立着，只有评论家知道。没有它，三个种子里有两个始终没有达标。
-# （到训练结束时所有杆子都立着，回报全都一样，也就没有什么可解释的了。）预热与否，三个种子看不出差别。
+# **杆子离不开评论家。** 每行在 64 步后截断，截断之后杆子仍然立着，只有评论家知道。没有它，五个种子里有四个始终没有达标。
+# （到训练结束时所有杆子都立着，回报全都一样，也就没有什么可解释的了。）预热过，最初的梯度彼此更一致；达标要走的步数却看不出差别。
 #
-# **回答用不着它。** 回答很短，没有一个被截断，整个回报都是已知的：不要评论家，得分一样，还省下了预热的几轮。评论家和更小的 $\lambda$ 改变的是噪声：
+# **回答用不着它。** 回答很短，没有一个被截断，整个回报都是已知的：不要评论家，得分一样，还省下了预热的几轮。教好了的评论家配上更小的 $\lambda$，改变的是噪声：
 # 梯度彼此更一致；得分上看不出来。第 7 课会把评论家彻底拿掉，换上对同一个问题的一组回答。
 
 # %% [markdown] lang="en"

@@ -45,7 +45,7 @@ class GRPOConfig(Config):
     max_sampler_gap: Positive | None = 1e-4
     """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
     max_first_ratio_gap: Positive | None = 1e-4
-    """Largest |ratio - 1| before anything is learned, > 0; None: no guard."""
+    """Largest |ratio - 1| in the first minibatch, > 0; None: no guard. Checked at the end of the update."""
 
 
 def grpo(

@@ -44,11 +44,11 @@ class PPOConfig(Config):
     micro_rows: Count | None = None
     """Rows in a forward pass; None: the whole minibatch. Changes memory, not the result."""
     max_grad_norm: Positive | None = 0.5
-    """Largest norm of the gradient, > 0; None: no limit."""
+    """Largest norm of the gradient of each of the optimizer's groups, > 0; None: no limit."""
     max_sampler_gap: Positive | None = 1e-4
     """Largest difference to the log-probabilities recorded while playing, nats, > 0; None: no guard."""
     max_first_ratio_gap: Positive | None = 1e-4
-    """Largest |ratio - 1| before anything is learned, > 0; None: no guard."""
+    """Largest |ratio - 1| in the first minibatch, > 0; None: no guard. Checked at the end of the update."""
 
 
 def ppo(

@@ -7,6 +7,7 @@ import torch
 
 from rl_core.adapters.language import TokenEnv, TokenNetwork, left_padded
 from rl_core.algorithms.ppo import PPOConfig, ppo
+from rl_core.algorithms.reinforce import ReinforceConfig, reinforce
 from rl_core.evaluate import state_values
 from rl_core.rollout import rollout
 from tests.support.worlds import ENDS, LONGEST, PROMPTS, language_model, seeded, token_env, token_network
@@ -104,6 +105,15 @@ def test_discarded_rows_teach_nothing():
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     metrics = ppo(network, None, optimizer, played, PPOConfig(minibatches=2), seeded(0))
     assert metrics["steps"] == played.mask.sum() and metrics["first_ratio"] == 1.0
+
+
+def test_a_part_of_the_rows_that_was_discarded_whole_stops_no_update():
+    network = token_network("llama", "separate")
+    played = rollout(token_env(16, on_cut="mask"), network, seeded(3))
+    assert not played.mask.any(dim=1).all()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    config = ReinforceConfig(baseline="mean", micro_rows=1)
+    assert reinforce(network, None, optimizer, played, config, seeded(0))["steps"] == played.mask.sum()
 
 
 def test_bootstrap_takes_the_value_of_the_last_token_written():

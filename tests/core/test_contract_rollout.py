@@ -5,8 +5,9 @@ import copy
 import pytest
 import torch
 
+from rl_core.errors import InvalidArgument
 from rl_core.rollout import LEAVE, rollout
-from tests.support.worlds import ENDS, LONGEST, WORLDS, seeded
+from tests.support.worlds import ENDS, LANGUAGE, LONGEST, WORLDS, seeded
 
 each_world = pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
 FIELDS = ("obs", "actions", "mask", "logprobs", "last_obs", "rewards", "terminated")
@@ -178,3 +179,11 @@ def test_the_state_of_a_fresh_environment_begins_anew_from_its_seed(world, devic
     again = rollout(used, world.network(device=device), seeded(3, device))
     assert same(again, play(world, device, seed=7)[1])
     assert not same(again, play(world, device)[1])
+
+
+@pytest.mark.parametrize("size", [0, 3, 4])
+def test_a_group_that_shares_no_prompt_is_refused_before_anything_is_played(size):
+    env, network = LANGUAGE.env(8, group_size=2), LANGUAGE.network()
+    with pytest.raises(InvalidArgument, match=f"group_size={size}"):
+        rollout(env, network, seeded(0), group_size=size)
+    assert len(rollout(env, network, seeded(0), group_size=2)) == 8

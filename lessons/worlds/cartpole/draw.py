@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-POLE, FALLEN, INK = "#d9772b", "#b8bec6", "#333940"
+from lessons.harness.report.style import COLOURS, EDGE, INK
+
+POLE, FALLEN = COLOURS[0], EDGE
 LONGEST = 500  # steps, after which a pole that stands has won
 WIDTH, HEIGHT = 5.6, 2.1  # of one stage, in metres of track
 

@@ -8,8 +8,9 @@ from textwrap import wrap
 from matplotlib.axes import Axes
 
 from lessons.harness.report.numbers import markdown_table, signed
+from lessons.harness.report.style import COLOURS, INK, STILL
 
-ANSWER, PALE, INK = "#2f6db5", "#8a929c", "#333940"
+ANSWER = COLOURS[1]
 QUESTIONS = 3  # side by side
 WIDTH = 34  # characters of a line
 SLOWNESS = 4  # frames of the film's clock for one token
@@ -40,8 +41,8 @@ def draw_answers(axes: Axes, before: Sequence[Written], after: Sequence[Written]
         question = "\n".join(wrap(before[row].question, WIDTH))
         axes.text(column + 0.02, 0.98, question, fontsize=9, color=INK, weight="bold", va="top")
         for height, when, written in ((0.78, "before", before[row]), (0.38, "after", after[row])):
-            axes.text(column + 0.02, height, when, fontsize=7, color=PALE, va="top")
-            colour = PALE if when == "before" else ANSWER
+            axes.text(column + 0.02, height, when, fontsize=7, color=STILL, va="top")
+            colour = STILL if when == "before" else ANSWER
             texts.append((axes.text(column + 0.02, height - 0.08, "", fontsize=9, color=colour, va="top"), written))
 
     def move(step: int) -> None:

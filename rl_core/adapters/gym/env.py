@@ -98,7 +98,9 @@ class GymEnv:
         return self._time_step(reward, terminated & live, truncated & live)
 
     def restart(self, states: Episodes) -> "GymEnv":
-        """Return whole episodes that begin at what each row of `states` saw last, with a whole time limit ahead.
+        """Return whole episodes that begin at what each row of `states` saw in its last live column.
+
+        A whole time limit lies ahead of each.
 
         Raises InvalidType for an environment whose observations do not tell its state.
         """

@@ -71,8 +71,6 @@ class MLPNetwork(nn.Module):
             return Output(logits, logits.new_zeros(logits.shape[:-1]))
         return Output(logits, self.value_scale * self.critic(x).squeeze(-1))
 
-    unroll = forward
-
     def _features(self, obs: Tensor) -> Tensor:
         return _features(obs, self.obs_shape, self.obs_count, next(self.parameters()).dtype)
 

@@ -110,7 +110,7 @@ class TokenEnv:
         nothing = torch.zeros_like(live)
         dies = cut if self.on_cut == "terminate" else nothing
         discarded = cut if self.on_cut == "mask" else nothing
-        # A row that has ended goes on seeing its last token, as it would its last state.
+        # What a row that has ended is shown goes nowhere.
         return TimeStep(actions, reward, ended | dies, cut & ~dies, discarded)
 
     def restart(self, states: Episodes) -> "TokenEnv":

@@ -35,7 +35,9 @@ class TokenState:
     def spend(self) -> None:
         """Raise InvalidState if it was used before, and remember that it is used now."""
         if self.spent:
-            raise InvalidState("state was used before, and its cache has moved on; use the state that step returned.")
+            raise InvalidState(
+                "state was used before, and its cache has moved on; use the state that step or select returned."
+            )
         self.spent = True
 
 
@@ -82,7 +84,7 @@ class TokenNetwork(Still):
         counts = counted(prompt.tokens, prompt.mask, self._padding)
         if prompt.tokens.shape[1] == 0:
             return TokenState(prompt.mask, counts, None)
-        self._check(prompt.tokens)
+        self._check(prompt.tokens, length=prompt.tokens.shape[1])
         answer = self._read(self._inputs(prompt.tokens, prompt.mask, counts), 1, cached=True)
         return TokenState(prompt.mask, counts, answer.past_key_values)
 
@@ -120,8 +122,6 @@ class TokenNetwork(Still):
         seen = answer.hidden_states[-1] if trunk is None else trunk(**inputs, use_cache=False).last_hidden_state
         values = self.value_head(seen[:, -steps:].to(self.value_head.weight.dtype)).squeeze(-1)
         return Output(logits, values.to(logits.dtype))
-
-    unroll = forward
 
     def probe(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits of a row of tokens [1, 3] behind two pads: at once, and in steps; [3, A] each."""
