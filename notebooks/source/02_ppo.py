@@ -591,7 +591,8 @@ for name in NAMES:
     print(f"only {name}: {', '.join(sorted(used[name] - shared)) or 'none'}")
 
 # %% [markdown] lang="en"
-# (What runs in one world only belongs to `as_steps`, and to putting the pieces back.)
+# (What runs in one world only belongs to `as_steps`, and to rows that were cut off, of which there were none among these
+# answers.)
 #
 # ## 6. Predict first
 #
@@ -605,7 +606,7 @@ for name in NAMES:
 #   the answers will still be right?
 
 # %% [markdown] lang="zh"
-# （只在一个世界里执行的那几个，都是为了 `as_steps`，以及把拆开的步放回原处。）
+# （只在一个世界里执行的那几个，是为了 `as_steps`，以及被截断的行；这里的回答没有一个被截断。）
 #
 # ## 6. 先预测
 #
