@@ -867,7 +867,7 @@ compare(
 # would have objected to the opposite. It is a habit of this network and its initialisation, and habits are no judgments.
 #
 # **The cure is in the data.** Look at "drives judged right": the model with the negative constant fails there almost everywhere, so one kind of pairs with unequal lengths is enough to find it out, and to
-# learn it away. The rows "all pairs" (one model, three seeds of PPO) have the constant that the drives taught, and their drivers stand, without ever having seen the world's reward.
+# learn it away. The rows "all pairs" (one model, three seeds of PPO) have the constant that the drives taught, and their drivers learn to stay upright, without ever having seen the world's reward.
 #
 # For texts the score stands once, on the last token, and the trap is closed by construction. It opens again with anything that is paid per token.
 #
@@ -886,7 +886,7 @@ compare(
 # 这只是这种网络及其初始化的习惯，习惯不是判断。
 #
 # **解药在数据里。** 看 drives judged right 一列：常数为负的模型在那里几乎全错。所以只要有一种两边长短不同的比较，就足以发现问题，也足以把它学好。
-# all pairs 那几行（同一个模型，PPO 用三个种子）的常数是 drives 教出来的，照它们学的司机立住了，而且从没见过环境自己的奖励。
+# all pairs 那几行（同一个模型，PPO 用三个种子）的常数是 drives 教出来的，照它们学的司机学会了立住，而且从没见过环境自己的奖励。
 #
 # 文本的分数只在最后一个词元上给一次，这个陷阱从结构上就封死了；可是，一旦有什么东西按词元给奖励，它又会打开。
 #

@@ -725,7 +725,8 @@ table(["step", "in both worlds", "CartPole only", "language only"], rows)
 
 # %% [markdown] lang="en"
 # Updates, losses, advantages: the same objects. What runs in one world only prepares: the pole's rows are
-# cut into single steps, since its network needs no memory (`as_steps`, `as_rows`, and a `Prompt` that is `empty`); its demonstrations are driven on the spot
+# cut into single steps, since its network needs no memory (`as_steps`, `as_rows`, and a `Prompt` that is `empty`), and end at a window, beyond which
+# the critic is asked (`seen_last`); its demonstrations are driven on the spot
 # (`rollout`, `sample`); and some arguments are checked (`check_…`).
 #
 # ## What it costs
@@ -734,8 +735,8 @@ table(["step", "in both worlds", "CartPole only", "language only"], rows)
 # settings that have to be right. (For the language model, SFT was done beforehand.)
 
 # %% [markdown] lang="zh"
-# 更新、损失、优势，都是同样的对象。只在一个世界里执行的，做的都是准备工作：杆子的网络不需要记忆，所以它的行要切成单步（`as_steps`、`as_rows`，以及 `empty` 的 `Prompt`）；
-# 它的示范是当场开出来的（`rollout`、`sample`）；还有一些参数检查（`check_…`）。
+# 更新、损失、优势，都是同样的对象。只在一个世界里执行的，做的都是准备工作：杆子的网络不需要记忆，所以它的行要切成单步（`as_steps`、`as_rows`，以及 `empty` 的 `Prompt`），
+# 而且到了窗口的边上就被截断，再往后要问评论家（`seen_last`）；它的示范是当场开出来的（`rollout`、`sample`）；还有一些参数检查（`check_…`）。
 #
 # ## 代价
 #
