@@ -58,7 +58,10 @@ def check_shared_prompts(prompt: Prompt, size: int) -> None:
     count = len(prompt.tokens)
     first = torch.arange(count, device=prompt.mask.device) // size * size  # each row's first sibling
     if count % size or not same_prompt(prompt, prompt.rows(first)).all():
-        raise InvalidArgument(f"group_size={size} of {count} rows whose prompts are not alike {size} at a time.")
+        raise InvalidArgument(
+            f"group_size={size} of {count} rows whose prompts are not alike {size} at a time; pass the size of the "
+            "environment's groups, or 1."
+        )
 
 
 def check_starts(pairs: Pairs) -> None:

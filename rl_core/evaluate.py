@@ -112,8 +112,8 @@ def last_values(network: Network, rollout: Rollout, *, micro_rows: int | None = 
     values = rollout.rewards.new_zeros(len(rollout))
     if cut.any():
         rows = learning_rows(network, rollout.rows(cut).seen_last())
-        parts = [rows.rows(index).trim() for index in torch.arange(len(rows)).split(micro_rows or len(rows))]
-        seen = torch.cat([select(network(part.prompt, part.obs).value, part.mask).sum(dim=1) for part in parts])
+        parts = torch.arange(len(rows), device=cut.device).split(micro_rows or len(rows))
+        seen = evaluate_in(parts, network, rows).values.sum(dim=1)  # one cell of each row counts
         values = values.to(seen.dtype).masked_scatter(cut, seen)
     return values
 

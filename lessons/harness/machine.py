@@ -44,7 +44,7 @@ def configure_torch(device: str, threads: int) -> None:
         raise InvalidArgument(f"device={device!r}, but torch sees no CUDA; pass --device cpu.")
     try:
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
         raise InvalidArgument(f"device={device!r} cannot be used ({reason}); pass cpu, cuda or cuda:1.") from error
 
