@@ -32,7 +32,7 @@ from lessons.worlds.seeds import spawn
 from rl_core.errors import InvalidArgument, RLCoreError, check_choice, check_count
 
 SEEDS = range(5)
-VERSION = "0.3.0"  # of the code that makes the results; pages tell of those that an older one made
+VERSION = "0.4.0"  # of the code that makes the results; pages tell of those that an older one made
 VARIANTS: dict[str, Callable[[Any], Any]] = {
     "": lambda config: config,
     "scratch": lambda config: replace(config, start="scratch"),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lessons.harness.play_settings import PPOSettings
 from lessons.harness.recipe import Recipe, Record
@@ -17,17 +18,19 @@ SETTINGS = {
         steps=64,
         learning_rate=1e-2,
         critic_learning_rate=1e-2,
-        warmup=0.03,
+        warmup=0.06,
+        warmup_epochs=6,
         evaluate_every=1024,
         update=PPOConfig(gamma=0.99, lam=0.95, clip=0.12, epochs=6, minibatches=4),
     ),
     "language": PPOSettings(
-        iterations=50,
-        rows=128,
+        iterations=40,
+        rows=160,
         steps=32,
         learning_rate=4e-4,
         critic_learning_rate=1e-3,
         warmup=0.2,
+        warmup_epochs=3,
         evaluate_every=6144,
         update=PPOConfig(gamma=1.0, lam=1.0, beta=0.15, value_weight=1.0, epochs=1, minibatches=8, max_grad_norm=10.0),
     ),
@@ -61,9 +64,19 @@ def train(run: Run) -> Iterator[Record]:
         played = rollout(run.env, run.network, run.generator)
         if run.scorer is not None:
             played = relabel(played, run.scorer, micro_rows=run.config.update.micro_rows)
-        metrics = ppo(run.network, run.reference, run.optimizer, played, run.config.update, run.generator)
+        metrics = ppo(run.network, run.reference, run.optimizer, played, next_update(run), run.generator)
         run.schedule.step()
         yield run.record(metrics, time.perf_counter() - began)
+
+
+def next_update(run: Run) -> PPOConfig:
+    """Return what the next update reads, with the policy frozen as long as the critic warms up."""
+    warms_up = run.iteration < run.config.passes_before
+    policy, _critic = run.optimizer.param_groups
+    for weight in policy["params"]:
+        weight.requires_grad_(not warms_up)
+    update: PPOConfig = run.config.update
+    return replace(update, epochs=run.config.warmup_epochs) if warms_up else update
 
 
 RECIPE = Recipe("ppo", SETTINGS, train, needs_critic=True)

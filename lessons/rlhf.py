@@ -66,7 +66,7 @@ SETTINGS = {
         reward_model=reward_model.SETTINGS["language"],
         ppo=replace(
             ppo.SETTINGS["language"],
-            iterations=45,
+            iterations=36,
             learning_rate=4.5e-4,
             update=replace(ppo.SETTINGS["language"].update, beta=0.2),
         ),

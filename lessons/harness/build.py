@@ -98,13 +98,14 @@ def trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
 
 def schedule_of(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
     """Return the schedule of the learning rates, which moves once an iteration, or once a pass."""
-    if len(optimizer.param_groups) > 1 and config.schedule != "one_cycle":
-        return beside_a_critic(optimizer, config)
     if config.schedule == "constant" or not config.learning_rate:
         return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     if config.schedule == "one_cycle":
         return one_cycle(optimizer, config.learning_rate, config.passes_in_all, climb=0.1)
-    return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, config.passes_in_all)
+    # A warm-up spends nothing of the way down.
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda move: 1 - max(0, move - config.passes_before) / config.passes_in_all
+    )
 
 
 def one_cycle(
@@ -117,20 +118,3 @@ def one_cycle(
     return torch.optim.lr_scheduler.OneCycleLR(
         optimizer, highest, total_steps=total, pct_start=climb, cycle_momentum=False
     )
-
-
-def beside_a_critic(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the schedule of a policy, the first group, beside its critic: both rates come down after the warm-up.
-
-    In the warm-up the policy's rate is 0: Adam then takes no step, to the last bit, and has its moments at hand when
-    the policy's turn comes.
-    """
-
-    def critic(move: int) -> float:
-        is_constant = config.schedule == "constant"
-        return 1.0 if is_constant else 1 - max(0, move - config.passes_before) / config.passes_in_all
-
-    def policy(move: int) -> float:
-        return critic(move) if move >= config.passes_before else 0.0
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, [policy, critic])

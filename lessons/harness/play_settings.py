@@ -63,6 +63,8 @@ class PPOSettings(PlaySettings):
     """Peak learning rate of the critic (Adam), >= 0."""
     warmup: Share = 0.0
     """Share of the iterations, the first, in which the critic alone learns, in [0, 1]; one is left to the policy."""
+    warmup_epochs: Count = 1
+    """Passes over a rollout of the warm-up, >= 1: with the policy frozen, nothing moves away from what was played."""
     replays: Annotated[int, partial(check_count, low=0)] = 64
     """How often the report plays on from a state to find its true value: 2 or more, or 0 for not at all."""
     update: PPOConfig = field(default_factory=PPOConfig)
@@ -74,6 +76,8 @@ class PPOSettings(PlaySettings):
             check_count("replays", self.replays, 2)
         if self.warmup and self.schedule == "one_cycle":
             raise InvalidArgument(f"schedule='one_cycle' with warmup={self.warmup}; pass linear or constant.")
+        if self.warmup and not self.update.value_weight:
+            raise InvalidArgument(f"warmup={self.warmup} of a critic with value_weight=0, which never learns; pass 0.")
 
     def quick_changes(self) -> dict[str, Any]:
         """Return what a smoke run has less of."""

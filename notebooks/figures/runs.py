@@ -1,8 +1,10 @@
 """A lesson's runs as notebooks start and watch them: settings changed in one place, and a bar while one waits."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
+from itertools import islice
 from typing import Any, TypeVar
 
 from IPython import get_ipython
@@ -19,6 +21,9 @@ COLOUR = {name: COLOURS[place] for place, name in enumerate((*NAMES, "sums"))}
 BAR = "notebooks/bar"
 """Marks the display of a bar, which no stored notebook has."""
 EVERY = 0.2  # seconds between two moves of a bar
+QUICK = "POLE_TO_PROSE_QUICK"
+"""Set in the environment, every loop of a lesson takes a few turns: whether its cells run at all, and no more."""
+TURNS = 8  # of a loop, then
 T = TypeVar("T")
 
 
@@ -39,6 +44,8 @@ def new_run(
     settings = recipe.settings[world] if settings is None else settings
     settings = replace(settings, **changes)
     settings = replace(settings, update=replace(settings.update, **(update or {})))
+    if QUICK in os.environ:
+        settings = replace(settings, iterations=min(TURNS, settings.iterations))
     return Run.start(recipe, load(world), settings, seed=seed, device="cpu")
 
 
@@ -55,6 +62,7 @@ def watch(run: Run) -> Iterator[Record]:
 
 def progress(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
     """Return the items, one by one, under a bar that is gone after the last; outside a notebook there is none."""
+    items = islice(items, TURNS) if QUICK in os.environ else items
     bar = _Bar(len(items) if isinstance(items, Sized) else total or 0, what)
     try:
         for number, item in enumerate(items, start=1):

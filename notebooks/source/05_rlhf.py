@@ -595,7 +595,8 @@ for axes, kind in zip(grid.flat, KINDS, strict=True):
     later = []
     for seed in range(3):
         looks = lasted[kind, seed]
-        axes.plot(range(LOOK, LONG + 1, LOOK), looks, "o-", ms=2.5, lw=1.2, color=COLOUR["cartpole"], alpha=0.75)
+        turns = [LOOK * number for number, _ in enumerate(looks, start=1)]
+        axes.plot(turns, looks, "o-", ms=2.5, lw=1.2, color=COLOUR["cartpole"], alpha=0.75)
         first = next((number for number, steps in enumerate(looks) if steps >= STOOD), len(looks))
         later += looks[first + 1 :]
     axes.axhline(STOOD, color=INK, lw=0.8, ls=":")

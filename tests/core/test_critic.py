@@ -74,6 +74,19 @@ def test_in_the_warm_up_only_the_critic_learns_and_after_it_both_do(world):
     assert not any(equal(start[0], policy_of(run.optimizer)))
 
 
+@each_run
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_in_the_warm_up_the_critic_takes_as_many_passes_as_it_is_told(world, epochs):
+    run = begun(PPO, world)
+    run.config = replace(run.config, warmup_epochs=epochs)
+    records = run.recipe.train(run)
+    for _ in range(run.config.passes_before):
+        next(records)
+    steps = epochs * run.config.update.minibatches * run.config.passes_before
+    assert {int(run.optimizer.state[weight]["step"]) for weight in run.network.critic_parameters()} == {steps}
+    assert not any(weight in run.optimizer.state for weight in policy_of(run.optimizer)), "no moment of another time"
+
+
 @pytest.mark.parametrize(
     "iterations, warmup, turns", [(50, 0.2, 10), (34, 0.03, 1), (3, 0.2, 1), (6, 0.2, 1), (1, 0.2, 0), (5, 1.0, 4)]
 )
@@ -96,13 +109,9 @@ def test_each_rate_reaches_its_own_group_alone(world, rates, moved):
 
 
 @pytest.mark.parametrize(
-    "schedule, policy, critic",
-    [
-        ("linear", [0, 0, 1, 0.75, 0.5, 0.25, 0], [1, 1, 1, 0.75, 0.5, 0.25, 0]),
-        ("constant", [0, 0, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1]),
-    ],
+    "schedule, shares", [("linear", [1, 1, 1, 0.75, 0.5, 0.25, 0]), ("constant", [1, 1, 1, 1, 1, 1, 1])]
 )
-def test_the_warm_up_spends_nothing_of_the_schedule(schedule, policy, critic):
+def test_the_warm_up_spends_nothing_of_the_schedule(schedule, shares):
     config = PPOSettings(iterations=6, warmup=0.3, learning_rate=0.1, critic_learning_rate=0.3, schedule=schedule)
     optimizer = two_rates(CARTPOLE.network(), config)
     way, rates = schedule_of(optimizer, config), []
@@ -110,7 +119,7 @@ def test_the_warm_up_spends_nothing_of_the_schedule(schedule, policy, critic):
         rates.append([group["lr"] for group in optimizer.param_groups])
         optimizer.step()
         way.step()
-    expected = [[0.1 * p, 0.3 * c] for p, c in zip(policy, critic, strict=True)]
+    expected = [[0.1 * share, 0.3 * share] for share in shares]
     torch.testing.assert_close(torch.tensor(rates), torch.tensor(expected))
 
 
@@ -135,6 +144,8 @@ def test_the_norm_of_one_group_leaves_the_step_of_the_other_alone():
         ({"warmup": 1.1}, "warmup=1.1"),
         ({"critic_learning_rate": -1.0}, "critic_learning_rate"),
         ({"warmup": 0.2, "schedule": "one_cycle"}, "one_cycle"),
+        ({"warmup": 0.2, "update": PPOConfig(value_weight=0)}, "value_weight=0"),
+        ({"warmup_epochs": 0}, "warmup_epochs"),
     ],
 )
 def test_settings_of_a_critic_that_cannot_be_are_refused(options, words):

@@ -11,7 +11,7 @@ from tests.support.small_runs import small
 
 pytestmark = pytest.mark.slow
 SEED = 77
-EXPLAINED = {"ppo": 0.2, "rlhf": 0.2}  # of the returns by the critic at the end, in language; 0.35 holds on most seeds
+EXPLAINED = {"ppo": 0.35, "rlhf": 0.3}  # of the returns by the critic at the end, in language
 
 
 def check_manners(before, after):

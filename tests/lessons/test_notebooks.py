@@ -26,6 +26,7 @@ from notebooks.build import (
 )
 from notebooks.figures import compare, excerpt, finish, new_run, progress, table
 from notebooks.figures.page import file_of
+from notebooks.figures.runs import QUICK, TURNS
 from rl_core.adapters.gym import GymEnv
 from rl_core.errors import InvalidArgument
 
@@ -355,6 +356,14 @@ def test_a_run_is_watched_to_its_end_outside_a_notebook_too(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_quick_lesson_takes_a_few_turns_of_every_loop(monkeypatch):
+    monkeypatch.setenv(QUICK, "1")
+    run = new_run(RECIPE, "cartpole", rows=4)
+    assert (run.config.iterations, run.config.rows) == (TURNS, 4)
+    assert list(progress(range(100), "turns")) == list(range(TURNS))
+    assert new_run(RECIPE, "cartpole", iterations=2).config.iterations == 2
+
+
 def test_a_run_takes_changes_of_its_settings_and_of_its_algorithm_s():
     run = new_run(RECIPE, "cartpole", seed=3, rows=4, update={"clip": None})
     assert (run.seed, run.config.rows, run.config.update.clip) == (3, 4, None)
@@ -365,7 +374,8 @@ def test_a_run_takes_changes_of_its_settings_and_of_its_algorithm_s():
 
 @pytest.mark.slow
 @each_lesson
-def test_a_lesson_runs_from_scratch(path, tmp_path):
+def test_every_cell_of_a_lesson_runs(path, monkeypatch):
+    monkeypatch.setenv(QUICK, "1")  # whole runs are for the build, and for lesson 1 in a browser
     cells = read(path)
     outputs = execute(path, cells)
     old = [cell.outputs for cell in built(path, "en").cells if cell.cell_type == "code"]
