@@ -56,7 +56,7 @@ def evaluate_actions(network: Network, episodes: Episodes) -> Evaluation:
     chosen = logprobs.gather(-1, episodes.actions.unsqueeze(-1)).squeeze(-1)  # [B, T]
     entropy = -(logprobs.exp() * logprobs.clamp(min=-1e4)).sum(dim=-1)  # the clamp: 0 * -inf is NaN
     return Evaluation(
-        select(chosen, episodes.mask), select(entropy, episodes.mask), select(output.value, episodes.mask)
+        select(chosen, episodes.mask), select(entropy, episodes.mask), select(output.values, episodes.mask)
     )
 
 

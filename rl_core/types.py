@@ -98,7 +98,7 @@ class Output(Tensors):
     """What a network says of each observation of its rows. Without a critic the values are 0."""
 
     logits: Tensor  # [B, T, A], float32 or float64, temperature applied
-    value: Tensor  # [B, T]
+    values: Tensor  # [B, T]
 
 
 @dataclass(frozen=True)

@@ -173,4 +173,4 @@ def test_temperature_divides_the_logits_and_leaves_the_values():
     torch.testing.assert_close(warm.step(seen.obs, ())[0] * 2, plain.step(seen.obs, ())[0])
     hot, cold = (network(prompt, seen.obs[:, None]) for network in (warm, plain))
     torch.testing.assert_close(hot.logits * 2, cold.logits)
-    assert torch.equal(hot.value, cold.value)
+    assert torch.equal(hot.values, cold.values)

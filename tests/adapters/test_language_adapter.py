@@ -54,7 +54,7 @@ def test_a_fresh_critic_says_nothing_and_then_learns_without_the_policy_when_sep
     network = TokenNetwork(language_model("llama"), critic="separate")
     played = rollout(token_env(), network, seeded(3))
     assert state_values(network, played).eq(0).all()
-    network(played.prompt, played.obs).value.sum().backward()
+    network(played.prompt, played.obs).values.sum().backward()
     assert network.value_head.weight.grad.abs().max() > 0
     assert all(parameter.grad is None for parameter in network.model.parameters())
 
@@ -122,7 +122,7 @@ def test_bootstrap_takes_the_value_of_the_last_token_written():
     cut = played.mask.all(dim=1) & ~played.terminated.any(dim=1)
     assert cut.any() and not cut.all()
     whole = torch.cat([played.obs, played.actions[:, -1:]], dim=1)
-    values = network(played.prompt, whole).value.detach()
+    values = network(played.prompt, whole).values.detach()
     torch.testing.assert_close(state_values(network, played)[cut], values[cut], rtol=0, atol=1e-12)
 
 

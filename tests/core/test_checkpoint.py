@@ -36,7 +36,7 @@ def parts_of(seed=0, hidden=8):
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01 + seed)
     prompt, _ = env.reset()
     output = network(prompt, env.step(torch.tensor([0, 1, seed % 2])).obs.unsqueeze(1))
-    (output.logits.sum() + output.value.sum()).backward()
+    (output.logits.sum() + output.values.sum()).backward()
     optimizer.step()
     return {"network": network, "optimizer": optimizer, "env": env, "generator": seeded(seed)}
 

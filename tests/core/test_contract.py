@@ -58,7 +58,7 @@ def test_the_value_of_what_a_row_saw_last_is_that_of_the_row_with_one_more_colum
     assert values.shape == (8, played.mask.shape[1] + 1)
     for row, length in enumerate(lengths.tolist()):
         seen = torch.cat([played.obs[row, :length], played.last_obs[row : row + 1]]).unsqueeze(0)
-        expected = network(played.prompt.rows(slice(row, row + 1)), seen).value[0].detach()
+        expected = network(played.prompt.rows(slice(row, row + 1)), seen).values[0].detach()
         torch.testing.assert_close(values[row, : length + 1], expected, **EXACT)
         assert not values[row, length + 1 :].any()
     assert (values.std() > 0) == bool(network.critic_parameters())
@@ -122,7 +122,7 @@ def test_neither_the_value_nor_the_policy_of_a_state_sees_the_action_taken_in_it
         obs = played.obs.clone()
         obs[:, t + 1] = other_tokens(obs[:, t + 1], network)  # in the language world that is the action of column t
         after = network(played.prompt, obs)
-        torch.testing.assert_close(after.value[:, : t + 1], before.value[:, : t + 1], **EXACT)
+        torch.testing.assert_close(after.values[:, : t + 1], before.values[:, : t + 1], **EXACT)
         torch.testing.assert_close(after.logits[:, : t + 1], before.logits[:, : t + 1], **EXACT)
         assert not torch.allclose(after.logits[:, t + 1], before.logits[:, t + 1])
 
@@ -135,7 +135,7 @@ def test_the_value_has_no_gradient_to_the_token_that_answers_it(kind, critic, de
     seen = []
     trunk.get_input_embeddings().register_forward_hook(lambda module, inputs, output: seen.append(output))
     prompt = Prompt(torch.tensor([[4, 6]], device=device), torch.ones(1, 2, dtype=torch.bool, device=device))
-    values = network(prompt, torch.tensor([[1, 5, 2, 8]], device=device)).value
+    values = network(prompt, torch.tensor([[1, 5, 2, 8]], device=device)).values
     for t in range(4):
         slopes = torch.autograd.grad(values[0, t], seen[0], retain_graph=True)[0][0].abs().sum(dim=1)
         # Positions 0 and 1 are the prompt, 2 + t is the observation of column t, 3 + t its action.

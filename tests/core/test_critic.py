@@ -54,7 +54,7 @@ def test_the_two_groups_are_what_the_logits_and_what_only_the_values_depend_on(w
     logits = torch.autograd.grad(output.logits.square().sum(), [*policy, *critic], allow_unused=True, retain_graph=True)
     assert [gradient is not None for gradient in logits] == [True] * len(policy) + [False] * len(critic)
     if critic:
-        assert None not in torch.autograd.grad(output.value.square().sum(), critic)
+        assert None not in torch.autograd.grad(output.values.square().sum(), critic)
 
 
 @each_run
@@ -157,7 +157,7 @@ def test_a_value_scale_multiplies_the_values_and_leaves_the_policy_alone():
     plain, scaled = (mlp_network(lambda rows: lambda: gymnasium.make("CartPole-v1"), value_scale=s) for s in (1.0, 8.0))
     obs = torch.randn(3, 5, 4, generator=seeded(1))
     one, eight = (network(None, obs) for network in (plain, scaled))
-    torch.testing.assert_close(eight.value, 8 * one.value)
+    torch.testing.assert_close(eight.values, 8 * one.values)
     assert torch.equal(one.logits, eight.logits)
 
 
@@ -204,7 +204,7 @@ def test_held_out_explained_variance_is_that_of_whole_unseen_episodes_by_hand(wo
             reward = played.rewards[row, t].item() - config.beta * (logprob - ref_logprob)
             following = reward + config.gamma * following
             returns.append(following)
-            values.append(now.value[row, t].item())
+            values.append(now.values[row, t].item())
     errors = [a - b for a, b in zip(returns, values, strict=True)]
     assert share == pytest.approx(1 - pvariance(errors) / pvariance(returns), abs=1e-4)
 
