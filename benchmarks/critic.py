@@ -124,8 +124,8 @@ def measure(task: Task, *, quick: bool) -> Result:
     explained["at first"], agreed = known(), agreement(gradients(run, seed=spawn(task.seed, "gradients")))
     for _ in records:
         results = run.quick_evaluate(seed=spawn(task.seed, "quick evaluate"))
-        half_way.look(run, results, seed=spawn(task.seed, "critic"), episodes=episodes)
-    explained |= {} if half_way.share is None else {"half way up": half_way.share}
+        half_way.look(run, results)
+    explained |= half_way.explained_variance(run, seed=spawn(task.seed, "critic"), episodes=episodes)
     explained["at the end"] = known()
     return asdict(task) | {
         "explained_variance": explained,

@@ -130,10 +130,9 @@ def measure(task: Task, device: str) -> Result:
             if not stage.recipe.needs_critic:
                 continue
             half_way = half_way or HalfWay.of(world, run.stage_results.get("sft", before))
-            half_way.look(stage, results, seed=spawn(task.seed, "critic"))
-            if half_way.share is not None:
-                explained["half way up"] = half_way.share
+            half_way.look(stage, results)
             if stage.iteration == stage.config.iterations:
+                explained |= half_way.explained_variance(stage, seed=spawn(task.seed, "critic"))
                 explained["end"] = held_out_explained_variance(stage, seed=spawn(task.seed, "critic"))
         after = run.evaluate(seed=spawn(task.seed, "evaluate"))
     steps, seconds = run.solved_at or (None, None)

@@ -1,5 +1,6 @@
 """How much a critic knows: the explained variance of held-out returns."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -7,6 +8,7 @@ import torch
 
 from lessons.harness.run import Run
 from lessons.worlds import Results, World
+from lessons.worlds.learners import Policy
 from rl_core.algorithms.ppo import explained_variance, played_batch
 from rl_core.rollout import relabel, rollout
 
@@ -41,7 +43,7 @@ class HalfWay:
     name: str
     middle: float
     nearest: float = float("inf")
-    share: float | None = None
+    network: Policy | None = None  # as it was at that evaluation
 
     @classmethod
     def of(cls, world: World, before: Results) -> Self:
@@ -49,8 +51,15 @@ class HalfWay:
         target = next(target for target in world.targets if not target.is_most)
         return cls(target.name, (before[target.name] + target.limit) / 2)
 
-    def look(self, run: Run, results: Results, *, seed: int, episodes: int = EPISODES) -> None:
-        """Measure a run's critic if no results before lay nearer to the middle."""
+    def look(self, run: Run, results: Results) -> None:
+        """Keep a copy of a run's network if no results before lay nearer to the middle."""
         distance = abs(results.get(self.name, float("inf")) - self.middle)
         if distance < self.nearest:
-            self.nearest, self.share = distance, held_out_explained_variance(run, seed=seed, episodes=episodes)
+            self.nearest, self.network = distance, deepcopy(run.network)
+
+    def explained_variance(self, run: Run, *, seed: int, episodes: int = EPISODES) -> dict[str, float]:
+        """Return the share that the critic explained there, as `half way up`; nothing where no results ever came."""
+        if self.network is None:
+            return {}
+        there = replace(run, network=self.network)
+        return {"half way up": held_out_explained_variance(there, seed=seed, episodes=episodes)}

@@ -14,6 +14,7 @@ import nbformat
 import pytest
 
 from notebooks.build import LANGUAGES, notebook_in, read, sources
+from notebooks.figures.runs import QUICK
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium")
@@ -46,10 +47,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def lab(folder, tmp_path_factory):
+@pytest.fixture
+def lab(folder, language, tmp_path):
     """Return the address of a JupyterLab whose file browser begins in the folder."""
-    settings = tmp_path_factory.mktemp("settings")
+    settings = tmp_path / "settings"
     for name, values in SETTINGS.items():
         file = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,7 @@ def lab(folder, tmp_path_factory):
         f"--LabApp.user_settings_dir={settings}", f"--LabApp.workspaces_dir={settings}",
     ]  # fmt: skip
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {} if language == "en" else {QUICK: "1"}  # the code is the same, and one whole run is enough
     log = (settings / "log").open("w", encoding="utf-8")
     server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], cwd=folder, env=environment,
                               stdout=log, stderr=log)  # fmt: skip

@@ -37,6 +37,11 @@ def equal(left, right):
     return [torch.equal(one, other) for one, other in zip(left, right, strict=True)]
 
 
+def weight_of(run):
+    """Return one number of what a run's network has learnt."""
+    return next(run.network.parameters()).data.view(-1)[0]
+
+
 def policy_of(optimizer):
     """Return the first group's parameters."""
     return optimizer.param_groups[0]["params"]
@@ -212,12 +217,14 @@ def test_held_out_explained_variance_is_that_of_whole_unseen_episodes_by_hand(wo
 def test_half_way_is_where_the_result_lies_nearest_to_the_middle_of_its_climb(monkeypatch):
     run = begun(PPO, "cartpole")  # the world asks for 475
     half_way, returns = HalfWay.of(run.world, {"sampled_return": 25.0}), {"middle": 250.0}
-    assert half_way.middle == returns["middle"] and half_way.share is None
-    monkeypatch.setattr(critic, "held_out_explained_variance", lambda run, **_: returns["now"] / 1000)
+    assert half_way.middle == returns["middle"] and half_way.explained_variance(run, seed=0) == {}
+    monkeypatch.setattr(critic, "held_out_explained_variance", lambda run, **_: weight_of(run).item())
     for returns["now"] in (30.0, 150.0, 260.0, 239.0, 480.0):
-        half_way.look(run, {"sampled_return": returns["now"]}, seed=0)
-    half_way.look(run, {}, seed=0)  # no evaluation was due
-    assert half_way.share == 0.26
+        weight_of(run).fill_(returns["now"])
+        half_way.look(run, {"sampled_return": returns["now"]})
+    half_way.look(run, {})  # no evaluation was due
+    assert half_way.explained_variance(run, seed=0) == {"half way up": 260.0}, "of the network as it was there"
+    assert weight_of(run) == 480
 
 
 def test_agreement_is_the_mean_cosine_of_every_two():
