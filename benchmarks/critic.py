@@ -7,7 +7,7 @@ only the advantages differ: that is where the agreement of their gradients is me
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from multiprocessing import get_context
@@ -208,10 +208,18 @@ def run(options: Options) -> None:
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(measure, task, quick=options.quick) for task in todo]
         for each in tqdm(as_completed(waiting), total=len(waiting), desc="runs"):
-            stored = sorted([*(old for old in stored if key(old) != key(each.result())), each.result()], key=key)
+            result = result_of(each, pool)
+            stored = sorted([*(old for old in stored if key(old) != key(result)), result], key=key)
             made["seconds"] = round(time.perf_counter() - began)
             options.out.write_text(json.dumps({"made": made, "results": stored}, indent=1) + "\n", encoding="utf-8")
     print(table(stored))
+
+
+def result_of(job: Future[Result], pool: Executor) -> Result:
+    """Return what a job gave; where it failed, raise that now, and not after all that were to follow it."""
+    if job.exception() is not None:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return job.result()
 
 
 def key(result: Result) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ import tyro
 from tqdm import tqdm
 
 from benchmarks import table
+from benchmarks.critic import result_of
 from benchmarks.table import LEARNING
 from lessons import best_of_n
 from lessons.harness.command_line import Options as BestOptions
@@ -169,7 +170,7 @@ def measure_all(todo: Sequence[Task], options: Options) -> Iterable[Result]:
     """Yield the results as they come."""
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(measure, task, options.device) for task in todo]
-        yield from (job.result() for job in tqdm(as_completed(jobs), total=len(jobs), desc="runs"))
+        yield from (result_of(job, pool) for job in tqdm(as_completed(jobs), total=len(jobs), desc="runs"))
 
 
 def main() -> None:

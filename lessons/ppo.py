@@ -72,7 +72,7 @@ def train(run: Run) -> Iterator[Record]:
 def next_update(run: Run) -> PPOConfig:
     """Return what the next update reads, with the policy frozen as long as the critic warms up."""
     warms_up = run.iteration < run.config.passes_before
-    policy, _critic = run.optimizer.param_groups
+    policy, *_critic = run.optimizer.param_groups
     for weight in policy["params"]:
         weight.requires_grad_(not warms_up)
     update: PPOConfig = run.config.update

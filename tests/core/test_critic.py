@@ -7,7 +7,7 @@ import gymnasium
 import pytest
 import torch
 
-from benchmarks.critic import VARIANTS, Options, agreement, tasks
+from benchmarks.critic import VARIANTS, Options, Task, agreement, measure, tasks
 from lessons.harness import critic
 from lessons.harness.build import schedule_of, two_rates
 from lessons.harness.critic import HalfWay, held_out_explained_variance
@@ -225,6 +225,13 @@ def test_half_way_is_where_the_result_lies_nearest_to_the_middle_of_its_climb(mo
     half_way.look(run, {})  # no evaluation was due
     assert half_way.explained_variance(run, seed=0) == {"half way up": 260.0}, "of the network as it was there"
     assert weight_of(run) == 480
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_of_the_comparison_runs_to_its_end(variant):
+    result = measure(Task("cartpole", variant, 7), quick=True)
+    assert result["steps"] > 0 and set(result["explained_variance"]) == {"at first", "half way up", "at the end"}
+    assert variant != "V := 0" or set(result["explained_variance"].values()) == {0}
 
 
 def test_agreement_is_the_mean_cosine_of_every_two():
