@@ -13,12 +13,12 @@ from rl_core.rollout import relabel, rollout
 
 SETTINGS = {
     "cartpole": PPOSettings(
-        iterations=34,
+        iterations=40,
         rows=16,
         steps=64,
-        learning_rate=1e-2,
-        critic_learning_rate=1e-2,
-        warmup=0.06,
+        learning_rate=7e-3,
+        critic_learning_rate=1.5e-2,
+        warmup=0.05,
         warmup_epochs=6,
         evaluate_every=1024,
         update=PPOConfig(gamma=0.99, lam=0.95, clip=0.12, epochs=6, minibatches=4),

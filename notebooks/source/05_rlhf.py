@@ -50,7 +50,6 @@ from IPython.display import display
 from matplotlib.ticker import MaxNLocator
 
 from lessons import ppo, reward_model, rlhf, sft
-from lessons.ppo import SETTINGS as PPO
 from lessons.rlhf import SETTINGS as RLHF
 from lessons.worlds import NAMES, load
 from lessons.worlds.measure import kl_per_episode
@@ -557,13 +556,13 @@ for name, run in runs.items():
 # ### Getting there, and staying there
 #
 # Both runs were short, and their learning rate came down to 0. Does that matter? And what would a stronger anchor do for the pole? We let PPO go on twice as
-# long on the same reward model, at the rate of lesson 2, which is twice as large, with three seeds: the rate comes down to 0, or stays as it is; without an anchor, and with one five times as strong. (The pole alone, whose runs
+# long on the same reward model, at twice the rate, with three seeds: the rate comes down to 0, or stays as it is; without an anchor, and with one five times as strong. (The pole alone, whose runs
 # take seconds. For the language model, `python -m lessons.rlhf --world language --language.ppo.schedule constant` does it, in minutes.)
 
 # %% [markdown] lang="zh"
 # ### 到得了，还要留得住
 #
-# 刚才两次训练都不长，学习率最后降到了 0。这要紧吗？给杆子换一个更重的锚，又会怎样？还是同一个奖励模型，我们让 PPO 学两倍的时间，学习率用第 2 课的（也大一倍），用三个种子：
+# 刚才两次训练都不长，学习率最后降到了 0。这要紧吗？给杆子换一个更重的锚，又会怎样？还是同一个奖励模型，我们让 PPO 学两倍的时间，学习率也加倍，用三个种子：
 # 学习率降到 0，或者保持不变；不用锚，或者用五倍重的锚。（这里只做杆子，因为它一次只要几秒。语言模型可以用
 # `python -m lessons.rlhf --world language --language.ppo.schedule constant` 来做，要几分钟。）
 
@@ -578,7 +577,7 @@ lasted, walked = {}, {}
 for kind, (schedule, beta) in KINDS.items():
     for seed in range(3):
         config = replace(RLHF["cartpole"].ppo, start=clone["cartpole"], scorer=place("cartpole", "reward_model"))
-        config = replace(config, iterations=LONG, learning_rate=PPO["cartpole"].learning_rate, schedule=schedule)
+        config = replace(config, iterations=LONG, learning_rate=2 * config.learning_rate, schedule=schedule)
         config = replace(config, update=replace(config.update, beta=beta))
         run = new_run(ppo.RECIPE, "cartpole", settings=config, seed=seed)
         lasted[kind, seed] = [
