@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from lessons.harness.play_settings import PPOSettings
@@ -64,19 +65,27 @@ def train(run: Run) -> Iterator[Record]:
         played = rollout(run.env, run.network, run.generator)
         if run.scorer is not None:
             played = relabel(played, run.scorer, micro_rows=run.config.update.micro_rows)
-        metrics = ppo(run.network, run.reference, run.optimizer, played, next_update(run), run.generator)
+        with next_update(run) as update:
+            metrics = ppo(run.network, run.reference, run.optimizer, played, update, run.generator)
         run.schedule.step()
         yield run.record(metrics, time.perf_counter() - began)
 
 
-def next_update(run: Run) -> PPOConfig:
-    """Return what the next update reads, with the policy frozen as long as the critic warms up."""
-    warms_up = run.iteration < run.config.passes_before
-    policy, *_critic = run.optimizer.param_groups
-    for weight in policy["params"]:
-        weight.requires_grad_(not warms_up)
+@contextmanager
+def next_update(run: Run) -> Iterator[PPOConfig]:
+    """Give what the next update reads; while the critic warms up, the policy is frozen until the update is done."""
     update: PPOConfig = run.config.update
-    return replace(update, epochs=run.config.warmup_epochs) if warms_up else update
+    if run.iteration >= run.config.passes_before:
+        yield update
+        return
+    policy, _critic = (group["params"] for group in run.optimizer.param_groups)
+    for weight in policy:
+        weight.requires_grad_(False)
+    try:
+        yield replace(update, epochs=run.config.warmup_epochs)
+    finally:
+        for weight in policy:
+            weight.requires_grad_(True)
 
 
 RECIPE = Recipe("ppo", SETTINGS, train, needs_critic=True)
