@@ -583,11 +583,13 @@ excerpt(clipped_surrogate, "ratio = torch.exp", "return torch.minimum")
 
 # %% [markdown] lang="en"
 # And this is the whole training loop, for a pole and for a language model (`schedule` lowers the learning rate,
-# `reference` is the frozen starting policy):
+# `reference` is the frozen starting policy, and `next_update` gives the settings of the update: in the first iterations the
+# policy stays frozen, and only the critic learns, its *warm-up*):
 
 # %% [markdown] lang="zh"
 # 而整个训练循环就是下面这些，杆子用它，语言模型也用它
-# （`schedule` 负责降低学习率，`reference` 是冻结的起始策略）：
+# （`schedule` 负责降低学习率，`reference` 是冻结的起始策略，`next_update` 给出这次更新的设置：最初几轮策略不动，只有评论家在学，
+# 这叫*预热*（warm-up））：
 
 # %%
 excerpt(train, "while run.iteration", "yield")

@@ -630,12 +630,14 @@ predicted = {
 # %% [markdown] lang="en"
 # ## 7. Both worlds learn
 #
-# The loop is a handful of lines, and one function object for both worlds.
+# The loop is a handful of lines, and one function object for both worlds. In the first iterations (`next_update`) the policy
+# is frozen, and the critic alone learns, with several passes over each rollout: its *warm-up*.
 
 # %% [markdown] lang="zh"
 # ## 7. 两个世界一起学
 #
-# 循环只有寥寥几行，两个世界用的是同一个函数对象。
+# 循环只有寥寥几行，两个世界用的是同一个函数对象。最初几轮（`next_update`）策略冻结不动，只有评论家在学，每批轨迹学好几遍，
+# 这叫*预热*（warm-up）。
 
 # %%
 display(excerpt(lesson.train, first="while run.iteration", last="yield"))
@@ -987,8 +989,8 @@ for place, tone in enumerate(("polite", "plain", "rude")):
 # change $\lambda$. These are whole runs, too many for a lesson: `python -m benchmarks.critic` makes them again. All of
 # them give the policy the same turns.
 #
-# *Explained* is the share of the variance of unseen episodes' returns that the critic foresees; *half way up* is where the
-# policy has come half of the way to its target. *Gradients agree* is the mean cosine between the policy's gradients from
+# *Explained* is the share of the variance of unseen episodes' returns that the critic foresees: *at first*, before the policy's
+# first step; *half way up*, where the policy has come half of the way to its target; and *at the end*. *Gradients agree* is the mean cosine between the policy's gradients from
 # eight rollouts, before its first step: 1 where all point one way, 0 where chance alone decides. Medians over the seeds,
 # and the range in brackets.
 
@@ -998,7 +1000,7 @@ for place, tone in enumerate(("polite", "plain", "rude")):
 # 最后轮到评论家。把它拿掉，每个状态就都值 0（`V := 0`），优势就是回报本身，再减去整批轨迹的均值。或者让它毫无准备就上场：省掉开头只有它学习的那几轮预热
 # （no warm-up）。再或者换一个 $\lambda$。这些都是完整的训练，一课里跑不完，用 `python -m benchmarks.critic` 可以重做。各种做法里，策略学习的轮数完全相同。
 #
-# explained：对没见过的回合，评论家预见了回报方差的多大比例；half way up：策略离目标还剩一半路的时候。gradients agree：策略迈出第一步之前，
+# explained：对没见过的回合，评论家预见了回报方差的多大比例；at first：策略迈出第一步之前；half way up：策略离目标还剩一半路的时候；at the end：训练结束时。gradients agree：策略迈出第一步之前，
 # 由八批轨迹各算一个策略梯度，两两余弦的平均：1 表示全都指向同一个方向，0 表示全凭偶然。数字是各种子的中位数，括号里是范围。
 
 # %%
@@ -1010,14 +1012,15 @@ for name in NAMES:
     for variant in dict.fromkeys(one["variant"] for one in whole_runs if one["world"] == name):
         group = [one for one in whole_runs if (one["world"], one["variant"]) == (name, variant)]
         explained = [
-            spread([one["explained_variance"].get(when) for one in group]) for when in ("half way up", "at the end")
+            spread([one["explained_variance"].get(when) for one in group])
+            for when in ("at first", "half way up", "at the end")
         ]
         rows.append(
             [variant, f"{len(group)}", *explained, spread([one["agreement"] for one in group])]
             + [spread([one["steps_to_solved"] for one in group], ",.0f")]
             + [spread([one["after"][key] for one in group]) for key in TOLD[name][:2]]
         )
-    head = ["seeds", "explained half way up", "at the end", "gradients agree", "steps to the targets"]
+    head = ["seeds", "explained at first", "half way up", "at the end", "gradients agree", "steps to the targets"]
     display(table([name, *head, *TOLD[name][:2]], rows))
 
 # %% [markdown] lang="en"
