@@ -625,12 +625,11 @@ for word in ("falls", "stays"):
 # %% [markdown] lang="en"
 # (*Later* is after the first look at 475 steps or more, the dotted line. Every look is at drives from unseen starts. A line is a seed.)
 #
-# - **The rate.** Everybody gets there. Where the rate stays as it is, the pole falls again more often, and deeper. Once nearly all drives last, nearly all returns are alike, and what is left of the
-#   advantages is small differences and chance, which the normalisation brings to their usual size (lesson 2). A policy that takes full steps after them wanders off. With a rate that comes down, it is
-#   held where it has arrived. Nothing in the loss says "enough": the schedule does.
-# - **The anchor.** It keeps the policy much nearer to the clone: see the KL. On the way this is a burden, since the clone is a bad driver, and the two pull in opposite directions: there are more looks below 475,
-#   not fewer. But look at the ends. Without an anchor, one seed drifts away even while its rate comes down. A likely reason: when all drives last equally long, the constant no longer tells
-#   them apart, only the model's own small taste does, and nothing else holds the policy. With both, the worst of the three ends close to 500.
+# - **The rate.** Everybody gets there. Without an anchor hardly a look falls below 475 again, whatever the rate does. With one, the pole does fall again, and where the rate stays as it is, more often and
+#   to the end. Once nearly all drives last, nearly all returns are alike, and what is left of the advantages is small differences and chance, which the normalisation brings to their usual size (lesson 2).
+#   With a rate that comes down, the policy is held where it has arrived. Nothing in the loss says "enough": the schedule does.
+# - **The anchor.** It keeps the policy much nearer to the clone: see the KL. Here this is a burden, since the clone is a bad driver, and the two pull in opposite directions: there are more looks below 475,
+#   not fewer.
 #
 # Three seeds are few, and a look can be lucky. But take along that *getting there* and *staying there* are two things, and that the reward takes care of the first one only.
 # This is why `lessons.rlhf` gives the pole half of this rate, which falls to 0, and a light anchor.
@@ -638,10 +637,10 @@ for word in ("falls", "stays"):
 # %% [markdown] lang="zh"
 # （“以后”指第一次达到 475 步（虚线）之后。每次看的都是从没见过的起点。一条线是一个种子。）
 #
-# - **学习率。** 大家都到得了。学习率保持不变的，杆子更常倒下，也倒得更狠。几乎每次行驶都撑到最后时，回报就几乎都一样，优势里剩下的只是微小的差别和偶然，
-#   而归一化又把它们放大到平常的大小（第 2 课）。迈着大步跟着它们走的策略，自然会走偏。学习率降下来，策略就留在了到达的地方。损失里没有一处说“够了”，这句话是学习率的安排说的。
-# - **锚。** 它让策略离克隆近得多，看 KL 就知道。路上这是个负担：克隆是个差劲的司机，两股力量方向相反，所以低于 475 的次数反而更多。但请看结尾。没有锚的时候，有一个种子即使学习率在下降也漂走了：
-#   一个可能的原因：行驶都一样长之后，那个常数就分不出高下，起作用的只剩它自己那点口味，也没有别的东西拉住策略。两样都用上，三个种子里最差的也停在 500 附近。
+# - **学习率。** 大家都到得了。没有锚的时候，不管学习率降不降，之后几乎再没有低于 475 的。有锚的时候，杆子还会再倒；学习率保持不变，就倒得更多，而且一直倒到最后。
+#   几乎每次行驶都撑到最后时，回报就几乎都一样，优势里剩下的只是微小的差别和偶然，而归一化又把它们放大到平常的大小（第 2 课）。学习率降下来，策略就留在了到达的地方。
+#   损失里没有一处说“够了”，这句话是学习率的安排说的。
+# - **锚。** 它让策略离克隆近得多，看 KL 就知道。在这里这是个负担：克隆是个差劲的司机，两股力量方向相反，所以低于 475 的次数反而更多。
 #
 # 三个种子很少，看一眼也可能碰巧走运。但请记住：“到得了”和“留得住”是两回事，奖励只管前一件。
 # 所以 `lessons.rlhf` 给杆子的学习率只有这里的一半，还要降到 0，再配一个轻的锚。
@@ -878,19 +877,19 @@ table(["question", *told], [list(line) for line in zip(questions, *columns, stri
 # **Upper row: the learnt reward rises, and in the end the true one falls.** This is *over-optimisation*: when a measure becomes the target, it ceases
 # to be a good measure (Goodhart's law). PPO is not to blame; it did its job.
 #
-# - *The pole throws itself down.* Each step costs, so the best drive is the shortest. (In the first iterations it does the opposite, perhaps because its
-#   critic has not learnt anything yet.) The clips were not judged any worse than before, they only leave a question open. The full
+# - *The pole throws itself down.* Each step costs, so the best drive is the shortest. (The flat beginnings
+#   are the warm-up, in which only the critic learns.) The clips were not judged any worse than before, they only leave a question open. The full
 #   reward model of step 2 got the answer from whole drives, which differ in length.
 # - *The language model finds the cracks.* At first the true score rises as well. Then the policy discovers that this model pays for
 #   polite phrases, no matter how many there are, in which language, and after what. Those answers are far from the clone's: look at the KL. The model has never seen
 #   their like, and it pays.
 #
 # **Lower row: the anchor.** Nothing else is changed, only the way costs something. The policy stays nearer to the clone, where the reward model has
-# at least seen something, and the damage is smaller: the pole still falls earlier than the clone, while the language model's score even rises, at the price of some right answers.
+# at least seen something, and the damage is smaller: the pole still falls earlier than the clone, while the language model's score even rises.
 # But the anchor does not turn a wrong reward into a right one. And how high must the price be? Below the tables
 # stands what the reward model pays for a nat: on the way that the policy went at this price, and on the rest of the way that it went for free. The first nats pay best.
 # The language model's pay more than they cost, and it takes them; the long rest pays far less than 0.2 a nat, and is left alone. That is what a price does. For the
-# pole the first half a nat of the wrong way pays about three times the price of 10, so it is taken, and with it goes a good third of the drive; the rest pays less than 10 a nat, and is left alone.
+# pole the first part of the wrong way, less than a nat, pays more than twice the price of 10, so it is taken, and with it goes about half of the drive; the rest pays less than 10 a nat, and is left alone.
 # A price stops a policy half-way; it does not turn it round. So $\beta$ depends on the size of the reward, which is why the reward was given a unit.
 #
 # Why did step 3 go well? The pole's reward model had found almost the true reward, so that going far did no harm. The language model's was only an
@@ -904,15 +903,15 @@ table(["question", *told], [list(line) for line in zip(questions, *columns, stri
 # **上排：学来的奖励一直在涨，真实的奖励最后在跌**。这叫**过度优化**（over-optimisation）：指标一旦变成目标，就不再是好指标（古德哈特定律，Goodhart's law）。
 # 这不怪 PPO，它只是尽了本分。
 #
-# - **杆子自己往下倒**。每一步都要扣分，最短的行驶就成了最好的。（最初几轮它做的恰好相反，也许是因为评论家还什么都没学到。）
+# - **杆子自己往下倒**。每一步都要扣分，最短的行驶就成了最好的。（开头平的一段是预热，那时只有评论家在学。）
 #   片段的评判并不比原来差，只是有一个问题没说清。第二步里完整的奖励模型，是从长短不一的整段行驶里得到答案的。
 # - **语言模型找到了裂缝**。起初真实得分也跟着上升。后来策略发现：这个模型会给客套话加分，不管说几遍、用哪种语言、跟在什么后面。
 #   这样的回答离克隆的回答很远，看看 KL 就知道。模型从没见过类似的东西，却照付不误。
 #
-# **下排：锚**。别的都没变，只是走远要花钱。策略留在离克隆更近的地方，在那里奖励模型好歹见过一些东西，损害因此变小：杆子仍比克隆倒得早，语言模型的得分甚至升了，代价是少答对了几个。但锚不会把错的奖励变成对的。
+# **下排：锚**。别的都没变，只是走远要花钱。策略留在离克隆更近的地方，在那里奖励模型好歹见过一些东西，损害因此变小：杆子仍比克隆倒得早，语言模型的得分甚至升了。但锚不会把错的奖励变成对的。
 # 那么价格该定多高？表格下面印着奖励模型为每一奈特付多少分：先是收钱时策略走过的那段路，再是不收钱时它继续走下去的路。最初的几奈特最值钱。
-# 语言模型的这一段，拿到的比付出的多，它就走了；后面的长路每奈特远不到 0.2 分，它就不走了。价格起的正是这个作用。杆子这边，错路上最初的半奈特，每奈特付的大约是价格 10 的三倍，
-# 它就走了，行驶因此短了三分之一多；其余的每奈特不到 10 分，它就不走了。价格能让策略半路停下，却不能让它回头。所以 $\beta$ 该取多少，要看奖励有多大；这正是要给奖励一个单位的原因。
+# 语言模型的这一段，拿到的比付出的多，它就走了；后面的长路每奈特远不到 0.2 分，它就不走了。价格起的正是这个作用。杆子这边，错路上最初那一段（不到一奈特），每奈特付的是价格 10 的两倍多，
+# 它就走了，行驶因此短了一半左右；其余的每奈特不到 10 分，它就不走了。价格能让策略半路停下，却不能让它回头。所以 $\beta$ 该取多少，要看奖励有多大；这正是要给奖励一个单位的原因。
 #
 # 第三步为什么顺利？杆子的奖励模型几乎找到了真实的奖励，走得再远也无妨。语言的奖励模型只是一个估计，但用的成对数据更多，也更干净，而且策略有锚。Gao 等 2022
 # （[arXiv:2210.10760](https://arxiv.org/abs/2210.10760)）量出了一般的形状，正是右上图所见（只是横轴是轮数）：随着 KL 变大，真实得分先升，到达最高点，然后下降。
