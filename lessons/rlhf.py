@@ -55,7 +55,7 @@ SETTINGS = {
         reward_model=reward_model.SETTINGS["cartpole"],
         ppo=replace(
             ppo.SETTINGS["cartpole"],
-            iterations=75,
+            iterations=100,
             learning_rate=5e-3,
             critic_learning_rate=2e-2,
             update=replace(ppo.SETTINGS["cartpole"].update, lam=0.98, beta=0.02),
