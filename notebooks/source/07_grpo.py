@@ -626,8 +626,9 @@ for name in NAMES:
 #   that learns goes where none of its first drives ever was.
 # - **The price.** The two lines that begin with PPO and GRPO put GRPO beside PPO with its usual settings: two whole runs, and both are at the top before their
 #   end. How long is the way to the top? That is in the repository's benchmark (`benchmarks/learning.json`), of which the last two lines are. The pole's goal is 475 steps, the language model's few
-#   rude answers and many polite ones. Without a critic more has to be played, and most so for the pole, whose episodes are long and where each push matters: there the critic has
-#   more to tell than about an answer of a dozen tokens with one score at its end.
+#   rude answers and many polite ones. Without a critic more has to be played for the pole, whose episodes are long and where each push matters: there a critic has
+#   much to tell. About an answer of a dozen tokens, with one score at its end, it has less to tell, and the model gets there earlier without: it plays no rollouts for a
+#   critic's warm-up, and passes over each of its rollouts twice.
 #
 # So *can* the critic go? Yes, where memory is dearer than playing, where the reward comes at the end anyway, and where one
 # can start again from the same place. A simulator and a chat prompt can; a robot in the street cannot.
@@ -636,8 +637,8 @@ for name in NAMES:
 # - **回答。** 8 选一是个强劲的对手：不训练，就把粗鲁的回答压下去一大截，离起点也不会超过那个上界。但是每用一个回答，就要写八个，次次如此，而且身边得有裁判。训练只付一次钱。
 # - **杆子。** 这里光靠挑选不够。八次平庸行驶里最好的，不过是一次走运的平庸行驶；会学习的策略，能走到它最初哪次行驶都没到过的地方。
 # - **价格。** 表格下面以 PPO 和 GRPO 开头的那两行，把 GRPO 和用平时设置的 PPO 放在一起：这是两次完整的训练，两者都在结束之前就到了顶。走到顶要多久？最后两行取自本仓库的基准测试
-#   （`benchmarks/learning.json`，各种子的中位数）。杆子的目标是 475 步，语言模型的目标是粗鲁的少、礼貌的多。没有评论家，就要多玩一些，杆子多得最明显：它的回合很长，每一推都要紧，
-#   评论家能说的也就多；一个回答只有十来个词元，只在结尾得一次分，评论家能说出的东西就少得多。
+#   （`benchmarks/learning.json`，各种子的中位数）。杆子的目标是 475 步，语言模型的目标是粗鲁的少、礼貌的多。没有评论家，杆子要多玩不少：它的回合很长，每一推都要紧，
+#   评论家能说的也就多。一个回答只有十来个词元，只在结尾得一次分，评论家能说的就少得多，没有它反而更早达标：不用为评论家预热去采样，每批轨迹又学两遍。
 #
 # 那么评论家**可以**走吗？可以——只要内存比玩更贵，奖励反正到最后才来，而且能从同一个地方重新开始。模拟器和聊天提示都办得到；街上的机器人办不到。
 
