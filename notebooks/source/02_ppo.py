@@ -1025,19 +1025,20 @@ for name in NAMES:
 
 # %% [markdown] lang="en"
 # **The pole needs its critic.** A row is cut off after 64 steps, and beyond the cut only a critic knows that the pole still
-# stands. Without one, four of five runs never arrive. (At the end all poles stand, all returns are equal, and there is nothing
+# stands. Without one, none of five runs arrives. (At the end all poles stand, all returns are equal, and there is nothing
 # left to explain.) With the warm-up the first gradients agree better; in the steps to the goal nothing of it is seen.
 #
 # **The answers do not.** They are short, none is cut off, and the whole return is known: without a critic the score is the
-# same, and the turns of the warm-up are saved. What a taught critic with a smaller $\lambda$ does change is the noise: the
+# same, and the turns of the warm-up are saved. A warmed-up critic does foresee nearly half of what can differ, before the policy's
+# first step; an untaught one foresees nothing half way up. What that changes, with a smaller $\lambda$, is the noise: the
 # gradients agree better. In the score nothing of it is seen. Lesson 7 takes the critic away for good, and puts a group of
 # answers to one question in its place.
 
 # %% [markdown] lang="zh"
-# **杆子离不开评论家。** 每行在 64 步后截断，截断之后杆子仍然立着，只有评论家知道。没有它，五个种子里有四个始终没有达标。
+# **杆子离不开评论家。** 每行在 64 步后截断，截断之后杆子仍然立着，只有评论家知道。没有它，五个种子无一达标。
 # （到训练结束时所有杆子都立着，回报全都一样，也就没有什么可解释的了。）预热过，最初的梯度彼此更一致；达标要走的步数却看不出差别。
 #
-# **回答用不着它。** 回答很短，没有一个被截断，整个回报都是已知的：不要评论家，得分一样，还省下了预热的几轮。教好了的评论家配上更小的 $\lambda$，改变的是噪声：
+# **回答用不着它。** 回答很短，没有一个被截断，整个回报都是已知的：不要评论家，得分一样，还省下了预热的几轮。预热过的评论家，在策略迈出第一步之前就能预见回报方差的近一半；不预热的，爬到一半时还什么都预见不了。配上更小的 $\lambda$，这改变的是噪声：
 # 梯度彼此更一致；得分上看不出来。第 7 课会把评论家彻底拿掉，换上对同一个问题的一组回答。
 
 # %% [markdown] lang="en"
