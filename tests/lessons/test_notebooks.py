@@ -374,8 +374,7 @@ def test_a_run_takes_changes_of_its_settings_and_of_its_algorithm_s():
 
 @pytest.mark.slow
 @each_lesson
-def test_every_cell_of_a_lesson_runs(path, monkeypatch):
-    monkeypatch.setenv(QUICK, "1")  # whole runs are for the build, and for lesson 1 in a browser
+def test_a_lesson_runs_from_scratch(path):
     cells = read(path)
     outputs = execute(path, cells)
     old = [cell.outputs for cell in built(path, "en").cells if cell.cell_type == "code"]
