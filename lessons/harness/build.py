@@ -98,7 +98,7 @@ def trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
 
 def schedule_of(optimizer: torch.optim.Optimizer, config: Settings) -> torch.optim.lr_scheduler.LRScheduler:
     """Return the schedule of the learning rates, which moves once an iteration, or once a pass."""
-    if config.schedule == "constant" or not config.learning_rate:
+    if config.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     if config.schedule == "one_cycle":
         return one_cycle(optimizer, config.learning_rate, config.passes_in_all, climb=0.1)

@@ -129,6 +129,14 @@ def test_the_warm_up_spends_nothing_of_the_schedule(schedule, shares):
     torch.testing.assert_close(torch.tensor(rates), torch.tensor(expected))
 
 
+def test_the_rate_of_a_critic_falls_beside_a_policy_that_never_learns():
+    optimizer = two_rates(CARTPOLE.network(), config := PPOSettings(iterations=2, learning_rate=0.0))
+    way = schedule_of(optimizer, config)
+    optimizer.step()
+    way.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.0, config.critic_learning_rate / 2]
+
+
 def test_the_norm_of_one_group_leaves_the_step_of_the_other_alone():
     small, large = (torch.nn.Parameter(torch.zeros(2)) for _ in range(2))
     optimizer = torch.optim.SGD([{"params": [small]}, {"params": [large]}], lr=1.0)
