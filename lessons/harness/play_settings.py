@@ -77,7 +77,7 @@ class PPOSettings(PlaySettings):
         if self.warmup and self.schedule == "one_cycle":
             raise InvalidArgument(f"schedule='one_cycle' with warmup={self.warmup}; pass linear or constant.")
         if self.warmup and not self.update.value_weight:
-            raise InvalidArgument(f"warmup={self.warmup} and value_weight=0: such a critic never learns; pass warmup=0.")
+            raise InvalidArgument(f"warmup={self.warmup} and value_weight=0: the critic never learns; pass warmup=0.")
 
     def quick_changes(self) -> dict[str, Any]:
         """Return what a smoke run has less of."""
