@@ -933,7 +933,7 @@ for name in NAMES:
 # %% [markdown] lang="en"
 # **The pole.** The price does what a price does: on the whole, the higher it is, the less far the policy goes. And there is nothing to
 # be had for it. A pole's reward says everything that we want of it, so there is nothing that needs protection; driving better *means*
-# driving otherwise than the mediocre driver that it was cloned from, and a high price forbids just that. So its settings have $\beta = 0$.
+# driving otherwise than the mediocre driver that it was cloned from, and the price stands in the way of just that: some priced runs end lower, none higher. So its settings have $\beta = 0$.
 #
 # **The language model.** Without the anchor it goes further than at the usual price, and in a run as short as this one (one seed) the
 # answers are as good either way. At the high price fewer answers become polite, which is not a failure of learning, but what was asked for:
@@ -946,7 +946,7 @@ for name in NAMES:
 
 # %% [markdown] lang="zh"
 # **杆子。** 价格起了价格该起的作用：总的来说，越贵，策略走得越近。但花了这笔钱，什么也换不来。杆子的奖励已经说出了我们想要的一切，没有什么需要保护；
-# 开得更好，*就是*要和当初克隆的那位平庸司机开得不一样，而高价不许的恰恰是这个。所以它的设置是 $\beta = 0$。
+# 开得更好，*就是*要和当初克隆的那位平庸司机开得不一样，而价格碍着的恰恰是这个：付了价的，有几次最后立得短些，没有一次立得更长。所以它的设置是 $\beta = 0$。
 #
 # **语言模型。** 没有锚，它比用平时的 β 走得更远；这次训练很短（只有一个种子），两种情形下回答一样好。价格很高时，变礼貌的回答就少一些。
 # 这不是没学好，而是我们要的就是这个：使“分数减去 $\beta \cdot \text{KL}$”最大的策略是
