@@ -127,8 +127,13 @@ class Episodes(Tensors):
     def as_steps(self) -> Self:
         """Return the live steps as rows of one step each: [B, T] becomes [N, 1], in row-major order.
 
-        For networks without memory, whose answer to a step does not depend on the steps before it.
+        For networks without memory, whose answer to a step does not depend on the steps before it. Raises
+        InvalidArgument for a rollout, whose `last_obs` belongs to whole rows.
         """
+        if len(self.per_row) > 1:
+            raise InvalidArgument(
+                f"{', '.join(self.per_row[1:])} of a {type(self).__name__} belongs to whole rows; take its episodes()."
+            )
         live = self.mask
         steps = {name: getattr(self, name)[live].unsqueeze(1) for name in self._per_step()}
         return type(self)(prompt=Prompt.empty(int(live.sum()), live.device), **steps)

@@ -89,7 +89,7 @@ class _Bar:
             return
         left = (time.perf_counter() - self.began) / number * (self.total - number)
         mean_return = item.get("return") if isinstance(item, dict) else None
-        news = "" if mean_return is None else f" · return {mean_return:.2f}"
+        news = "" if mean_return is None else f" · return {mean_return:z.2f}"
         self._send(number, f"{news} · {int(left) // 60}:{int(left) % 60:02d} left")
 
     def clear(self) -> None:

@@ -230,7 +230,7 @@ for name, world in worlds.items():
         ("next observation", after.obs), ("reward", after.reward), ("over", after.terminated),
     ]:  # fmt: skip
         example = tensor.flatten()[:4].tolist() if tensor.is_floating_point() else tensor[0].tolist()
-        cells = [f"{x:.2f}" for x in example] if tensor.is_floating_point() else example
+        cells = [f"{x:z.2f}" for x in example] if tensor.is_floating_point() else example
         print(f"  {what:<17}{shape_of(tensor):<20}{str(cells)[:60]}")
 
 # %% [markdown] lang="en"
@@ -298,7 +298,7 @@ for name, one in played.items():
     print(worlds[name].title)
     for t in range(5):
         saw, did = one.obs[0, t], one.actions[0, t].item()
-        saw = [f"{x:+.3f}" for x in saw.tolist()] if saw.dim() else saw.item()
+        saw = [f"{x:+z.3f}" for x in saw.tolist()] if saw.dim() else saw.item()
         print(f"  step {t}: saw {saw!s:<40} did {did:<5} {worlds[name].words(one, 0)[t]!r}")
 
 # %% [markdown] lang="en"

@@ -836,7 +836,7 @@ for name in NAMES:
     for (world, clip, seed), (history, evaluation) in torn.items():
         if world == name:
             gap, entropy = max(row["ratio_gap"] for row in history), history[-1]["entropy"]
-            cells = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
+            cells = [f"{evaluation[key]:z.2f}" for key in TOLD[name]]
             rows.append([f"{clip}", f"{seed}", *cells, f"{entropy:.3f}", f"{gap:.3g}"])
     display(table([f"{name}: clip", "seed", *TOLD[name], "entropy, last", "largest ratio gap"], rows))
 for (name, quantity, when), guess in predicted.items():
@@ -927,7 +927,7 @@ for name in NAMES:
     rows = []
     for (world, beta, seed), evaluation in priced.items():
         if world == name:
-            rows.append([f"{beta:g}", f"{seed}", *(f"{evaluation[key]:.2f}" for key in TOLD[name])])
+            rows.append([f"{beta:g}", f"{seed}", *(f"{evaluation[key]:z.2f}" for key in TOLD[name])])
     display(table([f"{name}: β", "seed", *TOLD[name]], rows))
 
 # %% [markdown] lang="en"

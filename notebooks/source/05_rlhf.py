@@ -189,7 +189,7 @@ evaluations = {name: {} for name in NAMES}
 for name, world in worlds.items():
     for stage, start in (("base", "base"), ("SFT", clone[name])):
         evaluations[name][stage] = world.evaluate(world.network(start, seed=SEED), seed=HELD_OUT, quick=True)
-    rows = [[key, *(f"{evaluation[key]:.2f}" for evaluation in evaluations[name].values())] for key in TOLD[name]]
+    rows = [[key, *(f"{evaluation[key]:z.2f}" for evaluation in evaluations[name].values())] for key in TOLD[name]]
     display(table([world.title, *evaluations[name]], rows))
 
 # %% [markdown] lang="en"
@@ -533,7 +533,7 @@ show(figure, "Learnt and true reward per episode, and the KL to the clone, again
 # %%
 for name, stages in evaluations.items():
     stages = {stage: evaluation for stage, evaluation in stages.items() if stage != "reward model"}
-    rows = [[key, *(f"{evaluation[key]:.2f}" for evaluation in stages.values())] for key in TOLD[name]]
+    rows = [[key, *(f"{evaluation[key]:z.2f}" for evaluation in stages.values())] for key in TOLD[name]]
     display(table([worlds[name].title, "base", "after 1. SFT", "after 3. PPO"], rows))
 for name, run in runs.items():
     compare(
@@ -845,7 +845,7 @@ show(
 
 for name in NAMES:
     stage_results = {"clone": evaluations[name]["SFT"]} | {f"β = {beta:g}": ends[name, beta] for beta in PRICES[name]}
-    rows = [[key, *(f"{evaluation[key]:.2f}" for evaluation in stage_results.values())] for key in TOLD[name]]
+    rows = [[key, *(f"{evaluation[key]:z.2f}" for evaluation in stage_results.values())] for key in TOLD[name]]
     kl = [f"{ends[name, beta]['kl']:.1f}" for beta in PRICES[name]]
     display(table([f"{worlds[name].title}, bad reward", *stage_results], [*rows, ["KL to the clone (nats)", "0", *kl]]))
 for name in NAMES:

@@ -601,7 +601,7 @@ for name, world in worlds.items():
             if len(own)
             else "no pairs left"
         )
-        cells = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
+        cells = [f"{evaluation[key]:z.2f}" for key in TOLD[name]]
         rows.append([writer, *cells, f"{curves[name, writer][-1][2]:.2f}", on_own])
     accuracies = ["accuracy, reference's pairs", "accuracy, its own pairs"]
     display(table([f"{name}: written by", *TOLD[name], *accuracies], rows))
@@ -668,7 +668,7 @@ for name in NAMES:
 KINDS = {"reference": "DPO, pairs by the reference", "policy": "DPO, pairs by the policy", "ppo": "PPO, true reward"}
 for name, world in worlds.items():
     start = world.evaluate(world.reference(), seed=HELD_OUT, quick=True)
-    rows = [["start", "", "", "", "", "", *(f"{start[key]:.2f}" for key in TOLD[name])]]
+    rows = [["start", "", "", "", "", "", *(f"{start[key]:z.2f}" for key in TOLD[name])]]
     for kind, row_label in KINDS.items():
         run, evaluation = results[name, kind]
         parts = {"policy": run.reference, "reference": run.reference}
@@ -678,7 +678,7 @@ for name, world in worlds.items():
         rows_a_turn = run.config.rows if kind == "ppo" else 2 * run.config.starts
         played = f"{run.iteration * rows_a_turn:,}"
         cost = [f"{seconds[name, kind]:.0f}", played, f"{run.steps:,}", " + ".join(count), f"{sum(count.values()):,}"]
-        rows.append([row_label, *cost, *(f"{evaluation[key]:.2f}" for key in TOLD[name])])
+        rows.append([row_label, *cost, *(f"{evaluation[key]:z.2f}" for key in TOLD[name])])
     scorer = sum(p.numel() for p in world.scorer("reference", seed=SEED).parameters())
     rows.append(["a reward model beside PPO", "", "", "", "+ scorer", f"+ {scorer:,}", *("" for _ in TOLD[name])])
     display(table([world.title, "seconds", "rows played", "live steps", "held", "parameters", *TOLD[name]], rows))
@@ -757,7 +757,7 @@ for name in NAMES:
         last, run = studies[name, beta][-1], trained[name, beta]
         evaluation = run.evaluate(seed=HELD_OUT, quick=True)
         moved = [last[key] / beta for key in ("chosen_reward", "rejected_reward")]
-        cells = [f"{evaluation[key]:.2f}" for key in TOLD[name]]
+        cells = [f"{evaluation[key]:z.2f}" for key in TOLD[name]]
         rows.append([f"{beta:g}", *(f"{x:+.1f}" for x in moved), f"{last['accuracy']:.2f}", *cells])
     display(table([f"{name}: β", "chosen, nats", "rejected, nats", "accuracy", *TOLD[name]], rows))
 

@@ -883,7 +883,7 @@ show(figure, "Return while learning, with the group's others as the baseline and
 
 for name, keys in (("cartpole", ("sampled_return", "kl")), ("language", ("score", "right", "polite", "rude", "kl"))):
     lines = [
-        [SAID[baseline], f"{seed}", *(f"{evaluation[key]:.2f}" for key in keys)]
+        [SAID[baseline], f"{seed}", *(f"{evaluation[key]:z.2f}" for key in keys)]
         for (world, baseline, seed), (_, evaluation) in torn.items()
         if world == name
     ]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rl_core.algorithms.ppo import PPOConfig, played_batch, ppo
+from rl_core.errors import InvalidArgument
 from rl_core.evaluate import evaluate_actions
 from rl_core.losses.ppo import ppo_loss
 from rl_core.losses.sft import sft_loss
@@ -50,6 +51,12 @@ def test_the_first_gradient_is_that_of_the_old_log_probabilities_themselves(worl
     ppo(network, None, descend(network), played, config, seeded(0, device))
     torch.testing.assert_close(weights(network), expected, rtol=0, atol=1e-11)
     assert (weights(network) - before).abs().max() > 1e-6
+
+
+def test_a_rollout_is_not_cut_into_steps(device):
+    _network, _reference, played = play(CARTPOLE, device)
+    with pytest.raises(InvalidArgument, match=r"last_obs of a Rollout belongs to whole rows; take its episodes\(\)"):
+        played.as_steps()
 
 
 @pytest.mark.parametrize("world", MEMORYLESS.values(), ids=MEMORYLESS)

@@ -372,9 +372,17 @@ def test_a_run_takes_changes_of_its_settings_and_of_its_algorithm_s():
         new_run(RECIPE, "pole")
 
 
+@each_lesson
+def test_no_zero_has_a_minus(path):
+    outputs = [output for cell in built(path, "en").cells for output in cell.get("outputs", [])]
+    texts = [output.get("text", output.get("data", {}).get("text/markdown", "")) for output in outputs]
+    assert not re.search(r"-0(\.0+)?(?![\d.e])", "\n".join(texts))
+
+
 @pytest.mark.slow
 @each_lesson
-def test_a_lesson_runs_from_scratch(path):
+def test_a_lesson_runs_from_scratch(path, monkeypatch):
+    monkeypatch.setenv(QUICK, "1")  # every cell, few turns; `make notebooks` and the browser's lesson 1 run whole ones
     cells = read(path)
     outputs = execute(path, cells)
     old = [cell.outputs for cell in built(path, "en").cells if cell.cell_type == "code"]

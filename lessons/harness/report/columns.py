@@ -28,14 +28,14 @@ class Quantity:
 
 QUANTITIES = (
     Quantity("steps", "steps", 7, "{:,.0f}"),
-    Quantity("return", "return", 7, "{:.2f}"),
-    Quantity("length", "length", 6, "{:.1f}"),
-    Quantity("loss", "loss", 7, "{:.4f}"),
+    Quantity("return", "return", 7, "{:z.2f}"),
+    Quantity("length", "length", 6, "{:z.1f}"),
+    Quantity("loss", "loss", 7, "{:z.4f}"),
     Quantity("accuracy", "accur.", 6, "{:.1%}"),
-    Quantity("kl_per_episode", "KL", 6, "{:.2f}"),
-    Quantity("entropy", "entropy", 7, "{:.3f}"),
+    Quantity("kl_per_episode", "KL", 6, "{:z.2f}"),
+    Quantity("entropy", "entropy", 7, "{:z.3f}"),
     Quantity("clip_fraction", "clipped", 7, "{:.1%}"),
-    Quantity("explained_variance", "critic", 6, "{:.2f}"),
+    Quantity("explained_variance", "critic", 6, "{:z.2f}"),
     Quantity("left", "left", 5, "{}"),
 )
 

@@ -27,11 +27,12 @@ def nouns(run: Run, look: Snapshot) -> dict[str, str]:
     played, batch = look.played, look.batch
     mask = batch.mask[0]
     rewards, values = played.rewards[0][mask], batch.values[0][mask]
+    first, last, total = rewards[0], rewards[-1], rewards.sum()
     advantages = batch.raw_advantages[0][mask]
     return run.world.analogy(played, run.now.network) | {
-        "reward": f"{rewards[0]:+.1f} at the first step, {rewards[-1]:+.1f} at the last, {rewards.sum():+.1f} in all",
-        "advantage": f"{advantages.min():+.2f} to {advantages.max():+.2f}, in units of reward",
-        "value": f"{values[0]:.2f} expected at the first step, {values[-1]:.2f} at the last",
+        "reward": f"{first:+z.1f} at the first step, {last:+z.1f} at the last, {total:+z.1f} in all",
+        "advantage": f"{advantages.min():+z.2f} to {advantages.max():+z.2f}, in units of reward",
+        "value": f"{values[0]:z.2f} expected at the first step, {values[-1]:z.2f} at the last",
         "trajectory": f"{int(mask.sum())} steps; actions {list(played.actions.shape)} {played.actions.dtype}",
     }
 
@@ -42,7 +43,7 @@ def credit_page(run: Run, before: Snapshot, after: Snapshot, shown: str, rows: i
     for row in range(rows):
         for when, look in (("before", before), ("after", after)):
             total = look.played.rewards[row].sum().item()
-            lines += [f"## Start {row + 1}, {when}: return {total:+.1f}", ""]
+            lines += [f"## Start {row + 1}, {when}: return {total:+z.1f}", ""]
             head: Line = ("step", "reward", "KL to the reference", "advantage")
             steps = credit(run, look, row)
             if look.truth is not None:

@@ -1,4 +1,4 @@
-"""Numbers and tables as every page, every screen and every notebook writes them."""
+"""Numbers and tables as every page, every screen and every notebook writes them: never with the sign of -0."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,9 +11,9 @@ def number(value: float) -> str:
     ['1,234', '12.35', '0.997', '40', '0.00']
     """
     if value == round(value, 0) or abs(value) >= 100:
-        return f"{_positive_zero(value, 0):,.0f}"
+        return f"{value:z,.0f}"
     digits = 3 if 0.995 <= value < 1 else 2
-    return f"{_positive_zero(value, digits):.{digits}f}"
+    return f"{value:z.{digits}f}"
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -22,8 +22,7 @@ def signed(value: float, digits: int = 2) -> str:
     >>> [signed(value) for value in (0.5, -0.5, -0.001)]
     ['+0.50', '-0.50', '0']
     """
-    rounded = _positive_zero(value, digits)
-    return f"{rounded:+.{digits}f}" if rounded else "0"
+    return f"{value:+.{digits}f}" if round(value, digits) else "0"
 
 
 def percent(share: float, interval: Sequence[float] | None = None, *, digits: int = 1) -> str:
@@ -32,7 +31,7 @@ def percent(share: float, interval: Sequence[float] | None = None, *, digits: in
     >>> percent(0.5), percent(-0.0001), percent(0.5, (0.402, 0.598), digits=0)
     ('50.0%', '0.0%', '50% [40%, 60%]')
     """
-    text = f"{_positive_zero(share, digits + 2):.{digits}%}"
+    text = f"{share:z.{digits}%}"
     if interval is None:
         return text
     low, high = (percent(end, digits=digits) for end in interval)
@@ -56,8 +55,3 @@ def _line(cells: Iterable[str]) -> str:
 def _as_shown(cell: str) -> str:
     """Return a cell whose bars, line breaks and tags are seen, and not obeyed."""
     return re.sub(r"<(?=[\w/!?|])", "&lt;", cell.replace("|", "\\|").replace("\n", "⏎"))
-
-
-def _positive_zero(value: float, digits: int) -> float:
-    """Return the value, rounded, and never the -0 that Python would print with its sign."""
-    return round(value, digits) + 0.0

@@ -163,14 +163,14 @@ class CartPole:
     def question(self, played: Rollout, row: int) -> str:
         """Return where the cart and the pole were at first."""
         position, _, angle, _ = played.obs[row, 0].tolist()
-        return f"x {position:+.2f} m, {angle:+.3f} rad"
+        return f"x {position:+z.2f} m, {angle:+z.3f} rad"
 
     def words(self, played: Rollout, row: int) -> list[str]:
         """Return each push with the lean that it answers, in degrees."""
         degrees = played.obs[row, :, 2].rad2deg().tolist()
         pushes = ["◀" if action == 0 else "▶" for action in played.actions[row].tolist()]
         length = int(played.mask[row].sum())
-        return [f"{push}{angle:+.1f}°" for push, angle in zip(pushes, degrees, strict=True)][:length]
+        return [f"{push}{angle:+z.1f}°" for push, angle in zip(pushes, degrees, strict=True)][:length]
 
     def text(self, played: Rollout, row: int) -> str:
         """Return the pushes of a drive side by side, each with the lean that it answers."""
@@ -200,7 +200,7 @@ class CartPole:
         assert isinstance(network, MLPNetwork)
         x, speed, angle, turn = played.obs[0, 0].tolist()
         return {
-            "state": f"x {x:+.2f} m, {speed:+.2f} m/s, lean {angle:+.3f} rad, {turn:+.2f} rad/s",
+            "state": f"x {x:+z.2f} m, {speed:+z.2f} m/s, lean {angle:+z.3f} rad, {turn:+z.2f} rad/s",
             "action": f"{('push left', 'push right')[int(played.actions[0, 0])]} (of 2)",
             "policy": f"MLP, {sum(p.numel() for p in network.policy.parameters()):,} parameters",
             "environment": "the laws of motion, 0.02 s a step",

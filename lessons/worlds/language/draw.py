@@ -50,7 +50,7 @@ def draw_answers(axes: Axes, before: Sequence[Written], after: Sequence[Written]
             count = step // SLOWNESS
             lines = wrap("".join(written.tokens[:count]), WIDTH)
             is_done = count >= len(written.tokens)
-            text.set_text("\n".join([*lines, f"score {written.score:+.1f}"] if is_done else lines))
+            text.set_text("\n".join([*lines, f"score {written.score:+z.1f}"] if is_done else lines))
 
     return move
 
