@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def run_session(
             run.load(folder / f"{run.world.name}.pt")
         truncate_metrics(folder / "metrics.jsonl", {run.world.name: run.iteration for run in runs})
     train_in_turn(runs, options, folder, screen)
-    after = snapshots(runs, options, screen, "evaluate_after")
+    after = snapshots(runs, options, screen, "evaluate_after", before)
     facts = {
         "algorithm": recipe.name,
         "seed": options.seed,
@@ -125,13 +126,16 @@ def run_session(
     return report(runs, before, after, facts, folder, screen, language)
 
 
-def snapshots(runs: Sequence[Any], options: Options, screen: Screen, name: str) -> list[Snapshot]:
-    """Return what each run is now, after saying what is being looked at."""
+def snapshots(
+    runs: Sequence[Any], options: Options, screen: Screen, name: str, before: Sequence[Snapshot] = ()
+) -> list[Snapshot]:
+    """Return what each run is now, after saying what is being looked at; and where each was before, if it is known."""
     seen = []
-    for run in runs:
+    how: dict[str, Any] = {"seed": spawn(options.seed, "evaluate"), "quick": options.quick}
+    for run, look in zip_longest(runs, before):
         with screen.task(phrase(name, options.language, title=run.world.title)) as advance:
-            seed = spawn(options.seed, "evaluate")
-            seen.append(take_snapshot(run.now, seed=seed, quick=options.quick, advance=advance))
+            earlier = None if look is None else look.played
+            seen.append(take_snapshot(run.now, earlier=earlier, advance=advance, **how))
     return seen
 
 

@@ -9,6 +9,7 @@ from lessons.worlds.language.bpe import build_tokenizer
 from lessons.worlds.language.demonstrations import Chat, chats, raw_texts
 from lessons.worlds.language.facts import FACTS
 from lessons.worlds.language.phrases import TONES, answers, wordings
+from lessons.worlds.language.play import decode_each
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +153,17 @@ def test_a_saved_tokenizer_comes_back_whole(tokenizer: PreTrainedTokenizerFast, 
         assert both[0] == both[1]
         assert masked_text(loaded, chat) == chat[1]["content"] + "<|im_end|>"
     assert all(loaded.decode(ids_of(loaded, text)) == text for text in HOSTILE)
+
+
+@pytest.mark.parametrize("text", ["加拿大的首都是渥太华。", "It is 13. 祝您愉快！", "尚硅谷🙂"])
+def test_characters_of_several_tokens_are_told_whole(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
+    ids = ids_of(tokenizer, text)
+    pieces = decode_each(tokenizer, ids)
+    assert len(pieces) == len(ids) and "".join(pieces) == text and "\ufffd" not in "".join(pieces)
+    assert decode_each(tokenizer, []) == []
+
+
+def test_a_text_that_ends_within_a_character_says_so(tokenizer: PreTrainedTokenizerFast) -> None:
+    ids = ids_of(tokenizer, "It is 🙂")[:-1]
+    pieces = decode_each(tokenizer, ids)
+    assert "".join(pieces) == tokenizer.decode(ids) and pieces[-1].endswith("\ufffd")

@@ -8,6 +8,7 @@ from lessons.harness.run import Run
 NOUNS = ("state", "action", "policy", "reward", "advantage", "value", "environment", "trajectory")
 Line = tuple[str, ...]
 LONG = 40  # steps shown of a long row
+PART = "…"  # a token that ends within a character, which the next ones complete
 
 
 def credit(run: Run, look: Snapshot, row: int) -> list[Line]:
@@ -19,7 +20,7 @@ def credit(run: Run, look: Snapshot, row: int) -> list[Line]:
     kls = (batch.logprobs - batch.ref_logprobs)[row][mask].tolist()
     advantages = batch.raw_advantages[row][mask].tolist()
     columns = zip(words, rewards, kls, advantages, strict=True)
-    return [(repr(word)[1:-1], signed(r), signed(k, 3), signed(a)) for word, r, k, a in columns]
+    return [(repr(word)[1:-1] or PART, signed(r), signed(k, 3), signed(a)) for word, r, k, a in columns]
 
 
 def nouns(run: Run, look: Snapshot) -> dict[str, str]:
@@ -37,13 +38,17 @@ def nouns(run: Run, look: Snapshot) -> dict[str, str]:
     }
 
 
+def as_quoted(text: str) -> list[str]:
+    """Return the lines of a quotation in Markdown."""
+    return [f"> {line}" for line in text.splitlines()]
+
+
 def credit_page(run: Run, before: Snapshot, after: Snapshot, shown: str, rows: int = 3) -> str:
     """Return a page of the same starts before and after, step by step."""
     lines = [f"# {run.world.title}: the same starts before and after", "", f"See also [{shown}]({shown}).", ""]
     for row in range(rows):
         for when, look in (("before", before), ("after", after)):
-            total = look.played.rewards[row].sum().item()
-            lines += [f"## Start {row + 1}, {when}: return {total:+z.1f}", ""]
+            lines += [f"## Start {row + 1}, {when}", "", *as_quoted(run.world.question(look.played, row)), ""]
             head: Line = ("step", "reward", "KL to the reference", "advantage")
             steps = credit(run, look, row)
             if look.truth is not None:
@@ -51,4 +56,6 @@ def credit_page(run: Run, before: Snapshot, after: Snapshot, shown: str, rows: i
                 steps = [(*step, *more) for step, more in zip(steps, beside(look.batch, look.truth, row), strict=True)]
             left_out = [(f"… {len(steps) - LONG} steps before", *[""] * (len(head) - 1))] if len(steps) > LONG else []
             lines += [markdown_table(head, [*left_out, *steps[-LONG:]], align="l" + "r" * (len(head) - 1)), ""]
+            total, count = look.played.rewards[row].sum().item(), len(steps)
+            lines += [f"**Return {total:+z.1f} after {count} {run.world.step_name}s.**", ""]
     return "\n".join(lines)

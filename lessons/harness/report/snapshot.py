@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from lessons.harness.report.true_value import truth_of
+from lessons.harness.report.true_value import Calibration, along_rows, last_steps, truth_of
 from lessons.harness.run import Run
 from lessons.worlds import Advance, Results, nobody
 from rl_core.advantages import on_every_step
@@ -23,17 +23,30 @@ class Snapshot:
     results: Results
     played: Rollout
     batch: ValuedBatch  # the same rows with advantages by what was known at that time, and both log-probabilities
-    truth: TrueValues | None  # of some of their states, where a critic has learned
+    truth: TrueValues | None  # of their last states, where a critic has learned
+    calibration: Calibration | None  # of that critic: on those states, and on some of the rows of an earlier policy
 
 
-def take_snapshot(run: Run, *, seed: int, quick: bool, advance: Advance = nobody) -> Snapshot:
-    """Return the results and examples of a run as it is now; the same seed asks the same."""
+def take_snapshot(
+    run: Run, *, seed: int, quick: bool, earlier: Rollout | None = None, advance: Advance = nobody
+) -> Snapshot:
+    """Return the results and examples of a run as it is now; the same seed asks the same.
+
+    `earlier` are the rows that an earlier policy played from the same starts. A policy that never fails sees nothing
+    but good states: whether its critic knows a bad one is seen where the earlier one went.
+    """
     results = run.evaluate(seed=seed, quick=quick, advance=advance)
     env = run.world.examples(EXAMPLES, seed=seed, device=run.device)
     played = rollout(env, run.network, torch.Generator(run.device).manual_seed(seed))
     if run.scorer is not None:
         played = relabel(played, run.scorer, micro_rows=run.config.micro_rows)
-    return Snapshot(results, played, batch_of(run, played), truth_of(run, env, played, seed=seed))
+    batch, truth = batch_of(run, played), truth_of(run, env, played, last_steps(played.mask), seed=seed)
+    calibration = None if truth is None else Calibration.of(batch, truth)
+    if calibration is not None and earlier is not None:
+        there = truth_of(run, env, earlier, along_rows(earlier.mask), seed=seed)
+        assert there is not None
+        calibration += Calibration.of(batch_of(run, earlier), there)
+    return Snapshot(results, played, batch, truth, calibration)
 
 
 def batch_of(run: Run, played: Rollout) -> ValuedBatch:

@@ -22,7 +22,7 @@ from lessons.worlds import Advance
 from lessons.worlds.measure import wilson
 
 LONGEST = 100  # characters of an episode on the screen
-HALF_A_SIGN = "\ufffd"  # what a decoder writes for bytes that are no whole character
+HALF_A_CHARACTER = "\ufffd"  # what a decoder writes for bytes that are no whole character
 LOOK_AT = ("answers", "film", "curves", "samples", "calibration")
 
 
@@ -66,7 +66,7 @@ def draw(
     pages = [credit_page(run, old, new, run.world.show(old.played, new.played, folder).name) for run, old, new in looks]
     (folder / "samples.md").write_text("\n".join(pages), encoding="utf-8")
     draw_curves(looks, read_records(folder / "metrics.jsonl"), facts, folder / "curves.png")
-    draw_calibration([(run.world.title, new.batch, new.truth) for run, _, new in looks], folder / "calibration.png")
+    draw_calibration([(run.world.title, new.calibration) for run, _, new in looks], folder / "calibration.png")
     draw_film(looks, folder / "film.gif", advance)
 
 
@@ -140,8 +140,8 @@ def one_start(run: Any, before: Snapshot, after: Snapshot, language: str) -> lis
     questions = [run.world.question(before.played, row) for row in rows]
     texts = {when: [run.world.text(look.played, row) for row in rows] for when, look in looks.items()}
     own = [row for row in rows if is_chinese(questions[row]) == (language == "zh")] or list(rows)
-    # A token may be a part of a sign; an answer with half a sign shows nobody what was learnt.
-    row = next((row for row in own if not any(HALF_A_SIGN in texts[when][row] for when in looks)), own[0])
+    # A model may stop within a character; an answer with half of one shows nobody what was learnt.
+    row = next((row for row in own if not any(HALF_A_CHARACTER in texts[when][row] for when in looks)), own[0])
     lines = [f"  {phrase('question', language)}: {questions[row]}"]
     for when, look in looks.items():
         text, steps = texts[when][row], int(look.played.mask[row].sum())

@@ -1,8 +1,9 @@
 """The critic beside the truth: what it says of a state, and what playing on from there many times is worth."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from matplotlib.axes import Axes
@@ -16,14 +17,33 @@ from rl_core.interfaces import Env
 from rl_core.true_values import Rewards, TrueValues, some_steps, true_values
 from rl_core.types import Rollout, ValuedBatch
 
-TOLD, LAST = 2, 8  # rows of which the last steps are all looked at, and how many of them
-ROWS, SPREAD = 6, 2  # rows of which some states are looked at, and how many: the first and the last
+TOLD, LAST = 2, 8  # rows of a page whose last steps are all looked at, and how many of them
+ROWS, SPREAD = 4, 3  # rows of which some states are looked at, and how many: from the first to the last
 HEAD = ("critic's V", "true V", "true advantage")
 Beside = tuple[str, str, str]
 
 
-def truth_of(run: Run, env: Env, played: Rollout, *, seed: int) -> TrueValues | None:
-    """Return the true values of some states of a run's rows; None where no critic has learned anything yet."""
+@dataclass(frozen=True)
+class Calibration:
+    """What the critic says of some states beside what they are worth, each [N]."""
+
+    values: Tensor
+    true: Tensor
+    errors: Tensor  # standard errors of the true values
+
+    @classmethod
+    def of(cls, batch: ValuedBatch, truth: TrueValues) -> Self:
+        """Return that of the states whose true values are known."""
+        return cls(batch.values[truth.mask], truth.values[truth.mask], truth.errors[truth.mask])
+
+    def __add__(self, more: Self) -> Self:
+        """Return that of the states of both."""
+        pairs = ((getattr(self, field.name), getattr(more, field.name)) for field in fields(self))
+        return type(self)(*(torch.cat(pair) for pair in pairs))
+
+
+def truth_of(run: Run, env: Env, played: Rollout, where: Tensor, *, seed: int) -> TrueValues | None:
+    """Return the true values of the states in `where` [B, T]; None where no critic has learned anything yet."""
     if not (run.recipe.needs_critic and run.iteration and run.config.replays):
         return None
     update = run.config.update
@@ -34,15 +54,21 @@ def truth_of(run: Run, env: Env, played: Rollout, *, seed: int) -> TrueValues | 
         torch.Generator(run.device).manual_seed(seed),
         rewards=Rewards(update.gamma, run.scorer, run.reference, update.beta),
         samples=run.config.replays,
-        where=states_to_try(played.mask),
+        where=where,
     )
 
 
-def states_to_try(mask: Tensor) -> Tensor:
-    """Return the mask [B, T] of the last live steps of the rows that a page shows, and of some states of a few more."""
+def last_steps(mask: Tensor) -> Tensor:
+    """Return the mask [B, T] of the last live steps of the rows that a page shows."""
     row = torch.arange(len(mask), device=mask.device).unsqueeze(1)
     left = mask.sum(dim=1, keepdim=True) - mask.cumsum(dim=1)  # [B, T]: live steps that follow
-    return mask & (row < TOLD) & (left < LAST) | some_steps(mask, SPREAD) & (row < ROWS)
+    return mask & (row < TOLD) & (left < LAST)
+
+
+def along_rows(mask: Tensor) -> Tensor:
+    """Return the mask [B, T] of some states of the first rows, from each row's first step to its last."""
+    row = torch.arange(len(mask), device=mask.device).unsqueeze(1)
+    return some_steps(mask, SPREAD) & (row < ROWS)
 
 
 def beside(batch: ValuedBatch, truth: TrueValues, row: int) -> list[Beside]:
@@ -64,22 +90,21 @@ def plus_minus(estimate: Tensor, error: Tensor) -> str:
     return f"{signed(estimate.item())} ± {error.item():.2f}"
 
 
-def draw_calibration(looks: Sequence[tuple[str, ValuedBatch, TrueValues | None]], path: Path) -> None:
+def draw_calibration(looks: Sequence[tuple[str, Calibration | None]], path: Path) -> None:
     """Write the picture of the critic against the truth, a dot a state; none where no critic was looked at.
 
-    Of each world: its title, its rows with the critic's values, and their true ones.
+    Of each world its title and what was seen of its critic.
     """
-    if all(truth is None for _, _, truth in looks):
+    if all(calibration is None for _, calibration in looks):
         return
     figure = Figure(figsize=(4.6 * len(looks), 4.4), dpi=110, layout="constrained")
-    for place, (title, batch, truth) in enumerate(looks):
+    for place, (title, calibration) in enumerate(looks):
         axes = figure.add_subplot(1, len(looks), place + 1)
         axes.set_title(title, color=INK, fontsize=12, loc="left", weight="bold")
-        if truth is None:
+        if calibration is None:
             axes.axis("off")
             continue
-        mask = truth.mask
-        draw_dots(axes, batch.values[mask], truth.values[mask], truth.errors[mask], COLOURS[place % len(COLOURS)])
+        draw_dots(axes, calibration.values, calibration.true, calibration.errors, COLOURS[place % len(COLOURS)])
     figure.savefig(path)
 
 

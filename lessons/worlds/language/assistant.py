@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from lessons.worlds import Results, Target, World, all_reached
 from lessons.worlds.language.draw import Written, draw_answers, write_answers
 from lessons.worlds.language.models import is_written_for
-from lessons.worlds.language.play import ask, ids_of
+from lessons.worlds.language.play import ask, decode_each, ids_of
 from lessons.worlds.language.preferences import preferred, write_pairs
 from lessons.worlds.language.reward import Answer, Examiner, JudgeReward
 from lessons.worlds.learners import Policy
@@ -103,8 +103,11 @@ class Assistant(World):
         return all_reached(self.targets, results)
 
     def words(self, played: Rollout, row: int) -> list[str]:
-        """Return each token."""
-        return [self.examiner.tokenizer.decode([token]) for token in played.actions[row][played.mask[row]].tolist()]
+        """Return what each token adds to the text; nothing where it ends within a character, which later ones complete.
+
+        Joined they are the whole text.
+        """
+        return decode_each(self.examiner.tokenizer, played.actions[row][played.mask[row]].tolist())
 
     def question(self, played: Rollout, row: int) -> str:
         """Return what was asked."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from lessons.worlds import Advance, nobody
 from lessons.worlds.language.reward import Answer, JudgeReward
@@ -18,6 +19,7 @@ from rl_core.masked import select
 from rl_core.rollout import rollout
 from rl_core.types import Episodes, Rollout
 
+HALF_A_CHARACTER = "\ufffd"  # what a decoder writes for bytes that are no whole character
 Measures = Callable[[Rollout, Tensor], dict[str, Tensor]]
 
 
@@ -55,6 +57,23 @@ def ids_of(played: Episodes | Rollout) -> tuple[list[list[int]], list[list[int]]
     counts = torch.cat([played.prompt.mask, torch.ones_like(played.mask[:, :1])], dim=1)
     prompts = [ids[mask].tolist() for ids, mask in zip(tokens, counts, strict=True)]
     return prompts, [ids[mask].tolist() for ids, mask in zip(played.actions, played.mask, strict=True)]
+
+
+def decode_each(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[str]:
+    """Return what each token adds to the text, which they are when joined.
+
+    A token may end within a character (of three bytes, in Chinese): it adds nothing, and the one that completes the
+    character adds it whole.
+    """
+    pieces, told = [], ""
+    for count in range(1, len(ids) + 1):
+        text = str(tokenizer.decode(ids[:count]))
+        if count < len(ids) and text.endswith(HALF_A_CHARACTER):
+            pieces.append("")
+            continue
+        pieces.append(text[len(told) :])
+        told = text
+    return pieces
 
 
 def policy_of(network: Policy) -> TokenNetwork:
