@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
-from lessons.harness.report.true_value import Calibration, along_rows, beside, draw_calibration, last_steps, verdict
+from lessons.harness.report.true_value import Calibration, beside, draw_calibration, last_steps, verdict
 from rl_core.true_values import TrueValues
 
 LIVE = torch.ones(1, 3, dtype=torch.bool)
@@ -21,10 +21,10 @@ def chosen(where):
     return [row.nonzero().flatten().tolist() for row in where]
 
 
-def test_pages_get_the_last_steps_of_two_rows_and_the_picture_some_along_four():
+def test_pages_get_the_last_steps_of_two_rows_and_the_picture_some_of_four():
     mask = torch.arange(20) < torch.tensor([20, 5, 12, 1, 12])[:, None]
     assert chosen(last_steps(mask)) == [[*range(12, 20)], [0, 1, 2, 3, 4], [], [], []]
-    assert chosen(along_rows(mask)) == [[0, 10, 19], [0, 2, 4], [0, 6, 11], [0], []]
+    assert chosen(last_steps(mask, rows=4, every=2)) == [[13, 15, 17, 19], [0, 2, 4], [5, 7, 9, 11], [0], []]
 
 
 def test_a_step_is_told_with_what_is_known_of_it():
@@ -46,6 +46,6 @@ def test_the_picture_is_drawn_where_a_critic_was_looked_at(tmp_path):
     batch = SimpleNamespace(mask=LIVE, values=torch.tensor([[3.0, 2.5, 0.5]]))
     calibration = Calibration.of(batch, truth_of_three())
     assert calibration.values.tolist() == [2.5, 0.5] and calibration.true.tolist() == [2.0, 1.0]
-    draw_calibration([("pole", None)], tmp_path / "none.png")
-    draw_calibration([("pole", None), ("words", calibration + calibration)], tmp_path / "some.png")
+    draw_calibration([("pole", [])], tmp_path / "none.png")
+    draw_calibration([("pole", []), ("words", [calibration, calibration])], tmp_path / "some.png")
     assert [path.name for path in tmp_path.iterdir()] == ["some.png"]

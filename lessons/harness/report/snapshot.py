@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from lessons.harness.report.true_value import Calibration, along_rows, last_steps, truth_of
+from lessons.harness.report.true_value import EARLIER, Calibration, last_steps, truth_of
 from lessons.harness.run import Run
 from lessons.worlds import Advance, Results, nobody
 from rl_core.advantages import on_every_step
@@ -24,7 +24,7 @@ class Snapshot:
     played: Rollout
     batch: ValuedBatch  # the same rows with advantages by what was known at that time, and both log-probabilities
     truth: TrueValues | None  # of their last states, where a critic has learned
-    calibration: Calibration | None  # of that critic: on those states, and on some of the rows of an earlier policy
+    calibrations: list[Calibration]  # of that critic: on those states, and on some where an earlier policy went
 
 
 def take_snapshot(
@@ -41,12 +41,13 @@ def take_snapshot(
     if run.scorer is not None:
         played = relabel(played, run.scorer, micro_rows=run.config.micro_rows)
     batch, truth = batch_of(run, played), truth_of(run, env, played, last_steps(played.mask), seed=seed)
-    calibration = None if truth is None else Calibration.of(batch, truth)
-    if calibration is not None and earlier is not None:
-        there = truth_of(run, env, earlier, along_rows(earlier.mask), seed=seed)
+    calibrations = [] if truth is None else [Calibration.of(batch, truth)]
+    if truth is not None and earlier is not None:
+        where = last_steps(earlier.mask, rows=EARLIER, every=2)
+        there = truth_of(run, env, earlier, where, seed=seed)
         assert there is not None
-        calibration += Calibration.of(batch_of(run, earlier), there)
-    return Snapshot(results, played, batch, truth, calibration)
+        calibrations.append(Calibration.of(batch_of(run, earlier), there))
+    return Snapshot(results, played, batch, truth, calibrations)
 
 
 def batch_of(run: Run, played: Rollout) -> ValuedBatch:

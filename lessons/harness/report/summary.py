@@ -66,7 +66,7 @@ def draw(
     pages = [credit_page(run, old, new, run.world.show(old.played, new.played, folder).name) for run, old, new in looks]
     (folder / "samples.md").write_text("\n".join(pages), encoding="utf-8")
     draw_curves(looks, read_records(folder / "metrics.jsonl"), facts, folder / "curves.png")
-    draw_calibration([(run.world.title, new.calibration) for run, _, new in looks], folder / "calibration.png")
+    draw_calibration([(run.world.title, new.calibrations) for run, _, new in looks], folder / "calibration.png")
     draw_film(looks, folder / "film.gif", advance)
 
 

@@ -1,7 +1,7 @@
 """The critic beside the truth: what it says of a state, and what playing on from there many times is worth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,12 +14,13 @@ from lessons.harness.report.numbers import signed
 from lessons.harness.report.style import COLOURS, EDGE, INK, PALE
 from lessons.harness.run import Run
 from rl_core.interfaces import Env
-from rl_core.true_values import Rewards, TrueValues, some_steps, true_values
+from rl_core.true_values import Rewards, TrueValues, true_values
 from rl_core.types import Rollout, ValuedBatch
 
 TOLD, LAST = 2, 8  # rows of a page whose last steps are all looked at, and how many of them
-ROWS, SPREAD = 4, 3  # rows of which some states are looked at, and how many: from the first to the last
+EARLIER = 4  # rows of an earlier policy, of which every other one of the last steps is looked at
 HEAD = ("critic's V", "true V", "true advantage")
+PLACES = {"where the policy goes now": "", "where the one before training went": "white"}  # with the fill of the dots
 Beside = tuple[str, str, str]
 
 
@@ -35,11 +36,6 @@ class Calibration:
     def of(cls, batch: ValuedBatch, truth: TrueValues) -> Self:
         """Return that of the states whose true values are known."""
         return cls(batch.values[truth.mask], truth.values[truth.mask], truth.errors[truth.mask])
-
-    def __add__(self, more: Self) -> Self:
-        """Return that of the states of both."""
-        pairs = ((getattr(self, field.name), getattr(more, field.name)) for field in fields(self))
-        return type(self)(*(torch.cat(pair) for pair in pairs))
 
 
 def truth_of(run: Run, env: Env, played: Rollout, where: Tensor, *, seed: int) -> TrueValues | None:
@@ -58,17 +54,11 @@ def truth_of(run: Run, env: Env, played: Rollout, where: Tensor, *, seed: int) -
     )
 
 
-def last_steps(mask: Tensor) -> Tensor:
-    """Return the mask [B, T] of the last live steps of the rows that a page shows."""
+def last_steps(mask: Tensor, *, rows: int = TOLD, every: int = 1) -> Tensor:
+    """Return the mask [B, T] of the last live steps of the first rows, or of every so many of them."""
     row = torch.arange(len(mask), device=mask.device).unsqueeze(1)
     left = mask.sum(dim=1, keepdim=True) - mask.cumsum(dim=1)  # [B, T]: live steps that follow
-    return mask & (row < TOLD) & (left < LAST)
-
-
-def along_rows(mask: Tensor) -> Tensor:
-    """Return the mask [B, T] of some states of the first rows, from each row's first step to its last."""
-    row = torch.arange(len(mask), device=mask.device).unsqueeze(1)
-    return some_steps(mask, SPREAD) & (row < ROWS)
+    return mask & (row < rows) & (left < LAST) & (left % every == 0)
 
 
 def beside(batch: ValuedBatch, truth: TrueValues, row: int) -> list[Beside]:
@@ -90,34 +80,47 @@ def plus_minus(estimate: Tensor, error: Tensor) -> str:
     return f"{signed(estimate.item())} ± {error.item():.2f}"
 
 
-def draw_calibration(looks: Sequence[tuple[str, Calibration | None]], path: Path) -> None:
+def draw_calibration(looks: Sequence[tuple[str, Sequence[Calibration]]], path: Path) -> None:
     """Write the picture of the critic against the truth, a dot a state; none where no critic was looked at.
 
-    Of each world its title and what was seen of its critic.
+    Of each world its title and what was seen of its critic: where the policy goes now, and where an earlier one went.
     """
-    if all(calibration is None for _, calibration in looks):
+    if not any(calibrations for _, calibrations in looks):
         return
-    figure = Figure(figsize=(4.6 * len(looks), 4.4), dpi=110, layout="constrained")
-    for place, (title, calibration) in enumerate(looks):
+    figure = Figure(figsize=(4.6 * len(looks), 4.6), dpi=110, layout="constrained")
+    for place, (title, calibrations) in enumerate(looks):
         axes = figure.add_subplot(1, len(looks), place + 1)
         axes.set_title(title, color=INK, fontsize=12, loc="left", weight="bold")
-        if calibration is None:
+        if not calibrations:
             axes.axis("off")
             continue
-        draw_dots(axes, calibration.values, calibration.true, calibration.errors, COLOURS[place % len(COLOURS)])
+        draw_dots(axes, calibrations, COLOURS[place % len(COLOURS)])
     figure.savefig(path)
 
 
-def draw_dots(axes: Axes, values: Tensor, true: Tensor, errors: Tensor, colour: str) -> None:
+def draw_dots(axes: Axes, calibrations: Sequence[Calibration], colour: str) -> None:
     """Draw the critic's values against the true ones with their standard errors, and the line on which both agree."""
-    ends = torch.cat([values, true])
+    ends = torch.cat([x for calibration in calibrations for x in (calibration.values, calibration.true)])
     margin = 0.06 * (ends.max() - ends.min()).item() + 1e-3
     low, high = ends.min().item() - margin, ends.max().item() + margin
     axes.plot([low, high], [low, high], color=EDGE, lw=1.2, zorder=1)
-    axes.errorbar(true, values, xerr=errors, fmt="o", ms=4, color=colour, ecolor=colour, elinewidth=0.8, alpha=0.6)
+    for seen, (label, face) in zip(calibrations, PLACES.items(), strict=False):
+        axes.errorbar(
+            seen.true,
+            seen.values,
+            xerr=seen.errors,
+            label=f"{label}\n{verdict(seen.values, seen.true)}",
+            fmt="o",
+            ms=5,
+            color=colour,
+            markerfacecolor=face or colour,
+            elinewidth=0.8,
+            alpha=0.7,
+        )
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axes.set_xlabel(f"true value, by playing on\n{verdict(values, true)}", color=INK, fontsize=8)
+    axes.set_xlabel("true value, by playing on", color=INK, fontsize=8)
     axes.set_ylabel("value by the critic", color=INK, fontsize=8)
+    axes.legend(frameon=False, fontsize=7, labelcolor=INK, loc="upper center", bbox_to_anchor=(0.5, -0.12))
     axes.grid(color=PALE, lw=0.8)
     axes.tick_params(colors=INK, labelsize=8, length=0)
     for side in axes.spines.values():
