@@ -57,7 +57,7 @@ class Options:
     """Rank of the LoRA adapters that are trained. 0: all weights are trained."""
     threads: int = 2
     """CPU threads of torch."""
-    out: Path = Path("runs/real")
+    out: Path = Path("runs/chat_model")
     """Folder for samples.md and summary.json."""
     quick: bool = False
     """A smoke run: three iterations of each algorithm on little data, and small evaluations."""
@@ -69,10 +69,11 @@ class Options:
 def run(options: Options) -> dict[str, Any]:
     """Return the summary of the three stages; files are in the folder by then."""
     configure_torch(options.device, options.threads)
-    folder, began = writable_folder(options.out), time.perf_counter()
+    began = time.perf_counter()
     world = ChatModel(options.model, dtype=options.dtype, lora=options.lora)
     world.opened(options.device)
     opening = time.perf_counter() - began
+    folder = writable_folder(options.out)
     talked = timed("SFT", lambda: learn_identity(world, options))
     stages = {"original": timed("original", lambda: asked(world, world.reference(options.device), options))}
     for name, recipe, config in (("GRPO", grpo.RECIPE, options.grpo), ("DPO", dpo.RECIPE, options.dpo)):

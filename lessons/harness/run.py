@@ -18,7 +18,7 @@ from rl_core import checkpoint
 from rl_core.interfaces import Env
 from rl_core.types import Metrics
 
-RECENT = 100  # finished episodes that the running means look back on
+RECENT = 100  # finished episodes, or more, that the running means look back on
 
 
 @dataclass
@@ -112,7 +112,9 @@ class Run(Evaluated):
 
     def recent_means(self, env: Env, kl_per_step: float | None) -> Record:
         """Return the means over the latest finished episodes; None as long as there is none."""
-        self.recent = (self.recent + env.finished())[-RECENT:]
+        # Whole rollouts of whole episodes: those that end last are the longest, and no fair sample.
+        finished = env.finished()
+        self.recent = (self.recent + finished)[-max(RECENT, len(finished)) :]
         if not self.recent:
             return dict.fromkeys(("return", "length", "kl_per_episode"))
         returns, lengths = zip(*self.recent, strict=True)

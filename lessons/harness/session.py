@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -63,6 +63,10 @@ def main(
         if folder is not None:
             print(phrase("interrupted", language, command=resume_command(folder, chosen)))
         sys.exit(INTERRUPTED)
+    finally:
+        if folder is not None:
+            with suppress(OSError):  # a folder in which there is something stays
+                folder.rmdir()
     if summary["interrupted"]:
         print(phrase("interrupted", language, command=resume_command(folder, chosen)))
 

@@ -207,3 +207,26 @@ def test_the_start_that_is_shown_is_in_the_readers_language_and_without_half_a_s
     lines = one_start(SimpleNamespace(world=world), *looks, language)
     assert questions[row] in lines[0] and answers["before"][row] in lines[1] and answers["after"][row] in lines[2]
     assert ("2 tokens" in lines[1]) == (language == "en") and ("2 步" in lines[1]) == (language == "zh")
+
+
+def test_a_pipe_hears_of_work_that_says_nothing_and_of_no_other(capsys, monkeypatch):
+    monkeypatch.setattr("lessons.harness.report.screen.HEARTBEAT", 0.05)
+    screen = Screen()
+    with screen.task("Training", is_told=False) as advance:
+        for _ in range(10):
+            time.sleep(0.02)
+            screen.say("a row")
+    assert "Training ..." in (lines := capsys.readouterr().out.splitlines()) and lines.count("a row") == 10
+    assert len(lines) == 11
+    with screen.task("Training", is_told=False) as advance:
+        advance(3, 4)
+        time.sleep(0.5)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Training ..." and set(lines[1:]) == {"Training ... 3 / 4"}
+    assert 2 <= len(lines) - 1 <= 4  # after 0.05, 0.15 and 0.35 s: each doubles the patience
+
+
+def test_ctrl_c_in_the_imports_leaves_no_traceback():
+    code = "import lessons, os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    running = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, preexec_fn=hear_ctrl_c)
+    assert running.returncode and running.stderr.strip() == "Stopped. 已停止。"

@@ -4,6 +4,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -148,3 +149,23 @@ def test_the_command_to_go_on_can_be_pasted(tmp_path, monkeypatch):
     words = session.which_words(["--seed", "3", "--world=cartpole", "--quick"])
     assert words == ["--world", "cartpole"]
     assert session.resume_command(tmp_path / "a b", words).endswith(f"--world cartpole --resume '{tmp_path / 'a b'}'")
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        sys, "argv", ["ppo", "--world", "language", "--model", str(tmp_path / "none"), "--out", str(tmp_path)]
+    )
+    with pytest.raises(SystemExit):
+        session.main(PPO, "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_running_means_look_back_on_whole_rollouts():
+    run = begun(PPO, "cartpole")
+    finished = [(float(length), length) for length in range(1, 161)]  # those that end last are the longest
+    means = run.recent_means(SimpleNamespace(finished=lambda: finished), None)
+    assert means["length"] == 80.5
+    assert (
+        run.recent_means(SimpleNamespace(finished=lambda: [(7.0, 7)]), None)["length"]
+        == (sum(range(62, 161)) + 7) / 100
+    )

@@ -60,7 +60,7 @@ class Columns:
             self._head(str(record["stage"]))
         cells = " ".join(f"{cell(values[each.name], each.form):>{each.width}}" for each in quantities)
         count = f"{record['iteration']}/{last}"
-        self.screen.console.print(Text(f"{world:<{self.width}} {count:>7} {cells}", style=self.colour[world]))
+        self.screen.say(Text(f"{world:<{self.width}} {count:>7} {cells}", style=self.colour[world]))
         for name, (low, high) in USUAL.items():
             if name in record and not low <= record[name] <= high:
                 self.screen.say(phrase(f"unusual_{name}", self.language, value=record[name]))
@@ -68,11 +68,11 @@ class Columns:
     def _head(self, algorithm: str) -> None:
         """Write the names of the columns; each is explained when it comes for the first time."""
         heads = " ".join(f"{each.head:>{each.width}}" for each in self.shown)
-        self.screen.console.print(Text(f"{algorithm[: self.width]:<{self.width}} {'turn':>7} {heads}", style="bold"))
+        self.screen.say(Text(f"{algorithm[: self.width]:<{self.width}} {'turn':>7} {heads}", style="bold"))
         fresh = [each.head for each in self.shown if each.head not in self.explained]
         self.explained |= set(fresh)
         for line in legend(fresh, self.language):
-            self.screen.console.print(Text(line, style="italic"))
+            self.screen.say(Text(line, style="italic"))
 
 
 def is_shown(name: str, record: Mapping[str, Any]) -> bool:
