@@ -38,7 +38,7 @@ def asked(questions, rows):
 def wishes(prompts, answers):
     """Return the reward of each answer. Change this function, and the model picks up another habit."""
     texts = [tokenizer.decode(answer) for answer in answers]
-    return [float(text.endswith("<|im_end|>") and ("nice day" in text or "愉快" in text)) for text in texts]
+    return [float(text.endswith("<|im_end|>") and ("your day" in text or "愉快" in text)) for text in texts]
 
 
 def train(env, network, config, learning_rate, iterations):
