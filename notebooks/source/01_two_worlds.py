@@ -79,12 +79,15 @@ writer = one_page.train(env, network, config, learning_rate, iterations=16)
 one_page.show_answers(writer, "after")
 
 # %% [markdown] lang="en"
-# A habit has been learned: nobody showed the model a single wish, it was only paid for those that came by chance. The rest
-# of this lesson takes the page apart, word by word. It uses the course's own runs, which differ in that a judge also
-# looks at whether the answer is right, and that the policy is kept close to where it started.
+# A habit has been learned: the model knew such wishes from its demonstrations and wrote one now and then, and those that
+# came by chance were paid. Nothing else was paid, so look closely: is each answer still right? Whatever a reward leaves out
+# may be lost; this is called *reward hacking*. The rest of this lesson takes the page apart, word by word. It uses the
+# course's own runs, which differ in that a judge also looks at whether the answer is right, and that the policy is kept
+# close to where it started.
 
 # %% [markdown] lang="zh"
-# 模型学会了一个习惯：没有人给它示范过一句祝福，只是它碰巧说出来的时候给了奖励。这一课余下的部分，就把这一页逐词拆开来看。
+# 模型学会了一个习惯：祝福语在 SFT 示范里本来就有，它偶尔也会说；碰巧说出来的，就得到奖励。别的一概不给分，所以请仔细看：
+# 每个回答还都对吗？奖励没有顾及的东西，就可能丢掉，这叫**奖励作弊**（reward hacking）。这一课余下的部分，就把这一页逐词拆开来看。
 # 后面用的是课程自己的训练设置，不同之处在于：裁判还会看答得对不对，而且策略不许离起点太远。
 
 # %%
@@ -126,7 +129,7 @@ from rl_core.true_values import Rewards, true_values
 #
 # 猜之前需要知道：
 #
-# - **杆子**：每多立一步得 +1，最多 500 步。起点是一个平庸司机的“翻版”。
+# - **杆子**：每多立一步得 +1，最多 500 步。起点是对一个平庸司机做行为克隆（behaviour cloning）得到的策略。
 # - **回答**：由裁判（一个程序）打分：答对得 +1，答对而且礼貌再得 +1，粗鲁扣 1 分，一直不结束也扣 1 分，所以满分是 +2
 #   （老老实实说“不知道”得 0.2）。
 #   模型的起点看过一批并不完美的示范回答，其中有一些是粗鲁的。
@@ -141,7 +144,7 @@ predicted = {
 # %% [markdown] lang="en"
 # ## The loop
 #
-# Someone who knows nothing looks, acts, gets something for it, looks again. That is all there is. The one who acts is
+# Someone who knows nothing looks, acts, is rewarded, looks again. That is all there is. The one who acts is
 # the **policy**; everything else is the **environment**. What the environment shows is the **state**, what it pays is
 # the **reward**. What belongs to the pole is orange, here and in all figures; what belongs to the language model is
 # blue.
@@ -149,7 +152,7 @@ predicted = {
 # %% [markdown] lang="zh"
 # ## 这个循环
 #
-# 看一眼，做个动作，得到一点好处，再看一眼——全部内容就是这些。做动作的一方叫**策略**（policy），其余的一切都叫
+# 看一眼，做个动作，得到奖励，再看一眼——全部内容就是这些。做动作的一方叫**策略**（policy），其余的一切都叫
 # **环境**（environment）。环境给人看的叫**状态**（state），环境付给你的叫**奖励**（reward）。
 # 从这里起，所有图中橙色属于杆子，蓝色属于语言模型。
 
@@ -234,11 +237,11 @@ for name, world in worlds.items():
         print(f"  {what:<17}{shape_of(tensor):<20}{str(cells)[:60]}")
 
 # %% [markdown] lang="en"
-# (Of numbers with a point only the first four are shown, otherwise the first row; a language model's numbers are ids
+# (Of floats only the first four are shown, otherwise the first row; a language model's numbers are ids
 # in its vocabulary.)
 #
 # Compare line by line. CartPole's prompt is there, it just has length 0. The pole has 2 logits, the language model has
-# one for each entry in its vocabulary. Everything else has the same shape, but that the pole's observation is four
+# one for each entry in its vocabulary. Everything else has the same shape, except that the pole's observation is four
 # numbers where the model's is one token. And look at the language model's **next observation: it is the very action**.
 # That is no coincidence. Its environment is simple: whatever you write now stands in the text.
 #
@@ -432,7 +435,7 @@ for name, world in worlds.items():
         metrics = ppo(network, None, optimizer, rollout(env, network, generator), config, generator)
         schedule.step()
     critics[name] = network
-    print(f"{name}: the critic now explains {metrics['explained_variance']:.0%} of how returns differ")
+    print(f"{name}: the critic now explains {metrics['explained_variance']:.0%} of the variance of its targets")
 
 # %% [markdown] lang="en"
 # Now play 64 rows with a critic who knows something, and put two of each world under the microscope: the row with the
@@ -441,7 +444,7 @@ for name, world in worlds.items():
 #
 # How would we know whether the critic is right? By trying: from each state shown, play on 64 times and take the mean of what
 # comes. A pole can be put back to four numbers, an answer to its first words. That is the *true value*, and with it the *true
-# advantage* of what was done (`rl_core/true_values.py`). It is far too dear to train with; a critic is a cheap guess at it.
+# advantage* of what was done (`rl_core/true_values.py`). It is far too expensive to train with; a critic is a cheap guess at it.
 # Same function, same six lines, both worlds.
 
 # %% [markdown] lang="zh"
@@ -490,16 +493,17 @@ show(microscope(chosen["lowest"], titles), "The most disappointing moment of eac
 #
 # And mind who is speaking: this critic has watched for less than a minute.
 #
-# The other extreme, the happiest surprise of each world:
+# The other extreme, the happiest surprise of each world. (Is it one? A V below 0 where every step pays 1 is a mistake, and
+# to have it put right at the fall is no good news.)
 
 # %% [markdown] lang="zh"
 # **怎么看这张图。** 每列是一步（只显示那一刻前后的几步）；绿色大于 0，红色小于 0。在同一个世界里，两行价值共用一个色标，
 # 它们下面的三行共用另一个：颜色相同，数就相同。最上面是做了什么：
 # 一推（◀ 或 ▶）以及推之前杆子倾斜的角度（度），或者一个词元。
 #
-# - **reward（奖励）**：杆子每一列都是 1；回答一路都没有，只在最后一步 EOS 得到它的分数。
+# - **reward（奖励）**：杆子每一列都是 1；回答途中始终为 0，只在最后一步 EOS 得到它的分数。
 # - **value V（价值）**：评论家预期今后还能得到多少。下面一行 **true V** 是平均真正得到的。两者不同，就是评论家错了。
-# - **TD error（TD 误差）**：评论家希望的变化，加上当步的奖励。如果 true V 几乎没动，那里的深红就是评论家自己看走了眼，
+# - **TD error（TD 误差）**：价值估计的变化，加上当步的奖励。如果 true V 几乎没动，那里的深红就是评论家自己看走了眼，
 #   怪不得上面的那一推、那个词。
 # - **advantage（优势）**：同一个消息传给前面的几步，离得越近，分到越多，连同其中的错误。
 # - **true A（真实优势）**：动作真正值多少：奖励加上之后的 true V，减去之前的 true V。白底灰字的数离 0 太近，
@@ -507,7 +511,7 @@ show(microscope(chosen["lowest"], titles), "The most disappointing moment of eac
 #
 # 还要留意说话的是谁：这位评论家只旁观了不到一分钟。
 #
-# 再看另一个极端，两个世界里最大的惊喜：
+# 再看另一个极端，两个世界里最大的惊喜。（真是惊喜吗？每一步都得 1 分，V 却小于 0，那是评论家错了；杆子倒下时把它纠正过来，算不上好消息。）
 
 # %%
 show(microscope(chosen["highest"], titles), "The happiest moment of each world, with its credit step by step.")
@@ -570,7 +574,7 @@ table(
 #
 # ## 学习：让更好的选择更有可能
 #
-# 只差最后一件事：把优势用起来。
+# 只差最后一步：把优势用起来。
 # 近端策略优化（proximal policy optimisation, PPO）把一个动作现在的概率与当初做出它时的概率相比，得到 $\rho$，然后最大化
 #
 # $$J = \min\big(\rho A,\ \mathrm{clip}(\rho, 1-\varepsilon, 1+\varepsilon)\,A\big), \qquad \rho = \frac{\pi(a \mid s)}{\pi_{\text{old}}(a \mid s)}$$
@@ -625,11 +629,11 @@ grid[0][0].set_ylabel("mean return", fontsize=9)
 show(figure, "Mean return of recent episodes against steps seen: it rises in both worlds.")
 
 # %% [markdown] lang="en"
-# (Mean of the last 100 finished episodes: it lags behind, most of all where drives grow long, since long drives finish
+# (Mean of the last 100 finished episodes or more: it lags behind, most of all where drives grow long, since long drives finish
 # late.) What the policies can do now, on starts and questions that they were not trained on, against your prediction:
 
 # %% [markdown] lang="zh"
-# （纵轴是最近 100 个已结束的回合（episode）的平均回报，所以会滞后；行驶越长，结束得越晚，滞后也越明显。）
+# （纵轴是最近至少 100 个已结束的回合（episode）的平均回报，所以会滞后；行驶越长，结束得越晚，滞后也越明显。）
 # 现在用没有训练过的开局和问题，看看这两个策略的真实水平，并与你的预测比较：
 
 # %%
@@ -665,7 +669,8 @@ for name, other in (NAMES, NAMES[::-1]):
     print(f"in {name} only: {', '.join(sorted(used[name] - used[other])) or 'none'}")
 
 # %% [markdown] lang="en"
-# What is left over belongs to `memoryless`. The pole's network needs no memory, so its rows become single
+# What is left over belongs to the window (a pole cut off there needs V of what it saw last: `seen_last`, `last_columns`) and
+# to `memoryless`. The pole's network needs no memory, so its rows become single
 # steps (`as_steps`) that can be shuffled (a step without a prompt: `Prompt.empty`), and what was computed for them is put
 # back into rows (`as_rows`). A language model's rows stay whole. Same loss, same advantages, same rollout, same update.
 #
@@ -675,13 +680,14 @@ for name, other in (NAMES, NAMES[::-1]):
 # fine-tuned on demonstrations (*SFT*). Take that away, start from random weights, and run the same loop.
 
 # %% [markdown] lang="zh"
-# 剩下的差别都来自 `memoryless`。杆子的网络不需要记忆，
+# 剩下的差别，一部分来自窗口：杆子在窗口处被截断，要用最后看到的状态的 V（`seen_last`、`last_columns`）；
+# 另一部分来自 `memoryless`：杆子的网络不需要记忆，
 # 所以它的行可以**切成单步**（`as_steps`）来打乱（单步没有提示：`Prompt.empty`），算出的结果再**放回**
 # 原来的行里（`as_rows`）；语言模型的行则保持完整。损失、优势、采样、更新，全都一样。
 #
-# ## 拆掉一样试试：从零开始
+# ## 消融：从零开始
 #
-# 两个策略都不是白手起家：杆子的策略是一个司机的翻版；语言模型先做过预训练（pre-training），又用示范做过监督微调
+# 两个策略都不是白手起家：杆子的策略是从一个司机那里克隆来的；语言模型先做过预训练（pre-training），又用示范做过监督微调
 # （supervised fine-tuning, SFT）。现在把这些都拿掉，从随机权重出发，跑同一个循环。
 
 # %%

@@ -646,7 +646,7 @@ records = {name: finish(run) for name, run in runs.items()}
 
 # %%
 QUANTITIES = [
-    ("return", "return\n(last 100 episodes)"),
+    ("return", "return\n(recent episodes)"),
     ("kl_per_episode", "KL to the start\n(nats per episode)"),
     ("clip_fraction", "share of steps\nbeyond the clip"),
     ("explained_variance", "returns explained\nby the critic"),
@@ -669,11 +669,11 @@ show(figure, "Return, KL, clipped share and explained variance against live step
 # %% [markdown] lang="en"
 # Read the curves from the top:
 #
-# - **Return** rises. It is the mean of the last 100 episodes that ended, so it trails behind the policy; long drives take
+# - **Return** rises. It is the mean of the last 100 episodes or more that ended, so it trails behind the policy; long drives take
 #   long to end.
 # - **KL** begins at exactly 0, since at the start the policy *is* the reference. Mind the two scales. A pole's episode has up to
 #   500 steps, and nothing in its settings charges for moving ($\beta = 0$). An answer pays for every nat ($\beta > 0$).
-#   (It is the KL of a step times the mean length of those 100 episodes, so it trails as well.)
+#   (It is the KL of a step times the mean length of those episodes, so it trails as well.)
 # - **Beyond the clip** are steps that had used up their leash. Their share shrinks as the learning rate falls.
 # - **The critic** begins knowing nothing; 1 would be a critic who foresees every return. A pole's has much to learn, since a lean is a
 #   bad sign. In an answer little can be foreseen before the tone is out. And success takes its subject away: when hardly a pole falls,
@@ -684,9 +684,9 @@ show(figure, "Return, KL, clipped share and explained variance against live step
 # %% [markdown] lang="zh"
 # 从上往下读：
 #
-# - **回报**（return）在上升。它是最近结束的 100 个回合的平均，所以总比策略本身慢一拍；杆子立得越久，一个回合就结束得越晚。
+# - **回报**（return）在上升。它是最近结束的至少 100 个回合的平均，所以总比策略本身慢一拍；杆子立得越久，一个回合就结束得越晚。
 # - **KL** 恰好从 0 开始，因为一开始策略*就是*参考策略。注意两边的刻度：杆子的一个回合最多有 500 步，而它的设置里走远不收钱（$\beta = 0$）；
-#   写回答时，每偏离一奈特都要扣分（$\beta > 0$）。（它是每步的 KL 乘以那 100 个回合的平均长度，所以同样会慢一拍。）
+#   写回答时，每偏离一奈特都要扣分（$\beta > 0$）。（它是每步的 KL 乘以那些回合的平均长度，所以同样会慢一拍。）
 # - **超出裁剪范围**（beyond the clip）的，是绳子已经用到头的那些步。学习率逐渐降低，它们的比例也随之变小。
 # - **评论家**一开始什么都不知道；1 表示每个回报都料得中。杆子的评论家可学的很多：倾斜就是坏兆头。回答这边，语气露出来之前没多少能预料的。
 #   而且成功会让它无事可做：杆子几乎不倒了，或者各个回答都差不多了，也就没什么可以解释的。低于 0，就是还不如永远报平均值。
@@ -825,7 +825,7 @@ for (name, clip, seed), (rows, _) in torn.items():
     grid[0, column].legend(frameon=False, fontsize=9, labelcolor=INK)
     grid[0, column].set_title(fresh[name].world.title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
     grid[1, column].set_xlabel("iteration", color=INK, fontsize=9)
-grid[0, 0].set_ylabel("return\n(last 100 episodes)", color=INK, fontsize=9)
+grid[0, 0].set_ylabel("return\n(recent episodes)", color=INK, fontsize=9)
 grid[1, 0].set_ylabel("KL to the start\n(nats per episode)", color=INK, fontsize=9)
 show(
     figure, "Return and KL at three times the learning rate, with the clip and without it, several seeds, both worlds."
@@ -1029,7 +1029,8 @@ for name in NAMES:
 # left to explain.) With the warm-up the first gradients agree better; in the steps to the goal nothing of it is seen.
 #
 # **The answers do not.** They are short, none is cut off, and the whole return is known: without a critic the score is the
-# same, and the turns of the warm-up are saved. A warmed-up critic does foresee nearly half of what can differ, before the policy's
+# same, and the targets are reached sooner, since the turns of the warm-up are saved: the column of steps has it on every seed of
+# `no warm-up` against `warm-up`. A warmed-up critic does foresee nearly half of what can differ, before the policy's
 # first step; an untaught one foresees nothing half way up. What that changes, with a smaller $\lambda$, is the noise: the
 # gradients agree better. In the score nothing of it is seen. Lesson 7 takes the critic away for good, and puts a group of
 # answers to one question in its place.
@@ -1038,7 +1039,7 @@ for name in NAMES:
 # **杆子离不开评论家。** 每行在 64 步后截断，截断之后杆子仍然立着，只有评论家知道。没有它，五个种子无一达标。
 # （到训练结束时所有杆子都立着，回报全都一样，也就没有什么可解释的了。）预热过，最初的梯度彼此更一致；达标要走的步数却看不出差别。
 #
-# **回答用不着它。** 回答很短，没有一个被截断，整个回报都是已知的：不要评论家，得分一样，还省下了预热的几轮。预热过的评论家，在策略迈出第一步之前就能预见回报方差的近一半；不预热的，爬到一半时还什么都预见不了。配上更小的 $\lambda$，这改变的是噪声：
+# **回答用不着它。** 回答很短，没有一个被截断，整个回报都是已知的：不要评论家，得分一样，达标反而更早，因为省下了预热的几轮：比较“no warm-up”和“warm-up”两行的步数，每个种子都是如此。预热过的评论家，在策略迈出第一步之前就能预见回报方差的近一半；不预热的，爬到一半时还什么都预见不了。配上更小的 $\lambda$，这改变的是噪声：
 # 梯度彼此更一致；得分上看不出来。第 7 课会把评论家彻底拿掉，换上对同一个问题的一组回答。
 
 # %% [markdown] lang="en"

@@ -29,8 +29,8 @@ def test_a_learning_rate_of_0_learns_nothing(capsys):
 
 def test_a_wish_is_paid_once_and_at_a_finished_answer_only():
     answers = [
-        "Paris. Have a nice day!<|im_end|>",
-        "Paris. Have a nice day!",
+        "Paris. Enjoy your day!<|im_end|>",
+        "Paris. Enjoy your day!",
         "Paris.<|im_end|>",
         "祝您愉快！<|im_end|>",
     ]
@@ -59,4 +59,4 @@ def test_the_model_has_a_habit_after_it(capsys):
     assert drawn["after"] >= 0.9
     one_page.show_answers(network, "after")
     lines = capsys.readouterr().out.splitlines()[-3:]
-    assert sum("nice day" in line or "愉快" in line for line in lines) >= 2
+    assert sum("your day" in line or "愉快" in line for line in lines) >= 2

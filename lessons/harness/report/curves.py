@@ -49,7 +49,7 @@ def draw_curves(looks: Sequence[Look], records: Records, facts: dict[str, Any], 
 def headline(axes: Axes, look: Look, rows: Sequence[dict[str, Any]], colour: str) -> None:
     """Draw the result that sums up the others: on held-out starts as the line, the running mean of training pale."""
     run = look[0]
-    curve(axes, rows, "return", colour, label="training, mean of 100", alpha=0.35)
+    curve(axes, rows, "return", colour, label="training, running mean", alpha=0.35)
     axes.plot(*results(look, rows, run.headline), color=colour, lw=1.8, marker="o", ms=3, label="held-out starts")
     axes.set_ylabel(run.headline.replace("_", " "), color=INK, fontsize=9)
     limit(axes, run, run.headline, INK)
