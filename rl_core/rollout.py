@@ -12,16 +12,16 @@ from rl_core.interfaces import Env, Network, Scorer
 from rl_core.masked import select
 from rl_core.types import Rollout
 
-LEAVE = 0.75  # ended rows leave the batch when so much of it, or less, still plays: to move a memory has its price
+LEAVE = 0.75  # ended rows leave the batch once so much of it, or less, still plays: to copy a memory costs time
 
 
 @torch.no_grad()
 def rollout(
     env: Env, network: Network, generator: torch.Generator, *, greedy: bool = False, group_size: int = 1
 ) -> Rollout:
-    """Return one played row for each row of the environment, from its reset until all have ended.
+    """Return one played row for each row of the environment, from its reset until it ends or is cut off.
 
-    Rows that end early are padded: their mask is False, their later actions go nowhere. The generator lives on the
+    Rows that end early are padded: their mask is False, their later actions are ignored. The generator lives on the
     environment's device. `group_size` tells that so many rows in a row share a prompt, which is then read only once;
     raises InvalidArgument where they do not.
     """

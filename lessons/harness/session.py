@@ -127,7 +127,9 @@ def run_session(
         "seconds": time.perf_counter() - started,
         "machine": machine_info(),
     }
-    return report(runs, before, after, facts, folder, screen, language)
+    summary = report(runs, before, after, facts, folder, screen, language)
+    screen.say("\n" + phrase("seconds", language, seconds=time.perf_counter() - started, folder=folder))
+    return summary
 
 
 def snapshots(

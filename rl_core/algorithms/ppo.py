@@ -110,9 +110,9 @@ def played_batch(
     old = evaluate_old(network, reference, rows, minibatches or in_order, micro_rows=config.micro_rows)
     logprobs, ref_logprobs, values = (rollout.as_rows(x) for x in old)  # [B, T]
 
-    # The KL is paid for in the reward, before the critic is asked, so that it foresees the price too.
+    # The KL is charged in the reward, so that what the critic learns to foresee contains its price.
     rewards = kl_shaped_rewards(rollout.rewards, logprobs, ref_logprobs, rollout.mask, beta=config.beta)
-    # A row that was only cut off is worth what it saw last.
+    # A row that was cut off bootstraps from V of what it saw last; one that terminated, from 0.
     last = last_values(network, rollout, micro_rows=config.micro_rows)
     all_seen = with_last(values, last, rollout.mask)  # [B, T + 1]
     advantages, returns = gae(rewards, all_seen, rollout.terminated, rollout.mask, gamma=config.gamma, lam=config.lam)

@@ -61,7 +61,7 @@ PHRASES = {
     "look_film": ("film.gif     the same starts before and after", "film.gif     同样的开头，训练前后"),
     "look_samples": ("samples.md   the credit of each step", "samples.md   每一步的功劳"),
     "next": ("Try next", "接下来"),
-    "seconds": ("{seconds:.0f} s in all. Everything is in {folder}", "共 {seconds:.0f} 秒。全部文件在 {folder}"),
+    "seconds": ("This took {seconds:.0f} s. Everything is in {folder}", "用时 {seconds:.0f} 秒。全部文件在 {folder}"),
     "ignored": (
         "--resume: the run keeps its own settings; ignored: {options}",
         "--resume：沿用原来的设置；忽略：{options}",

@@ -85,7 +85,6 @@ def point_onward(runs: Sequence[Any], facts: dict[str, Any], folder: Path, scree
     heading(screen, phrase("next", language))
     for command in what_next(facts["algorithm"], runs, folder):
         screen.say(f"  {command}")
-    screen.say("\n" + phrase("seconds", language, seconds=facts["seconds"], folder=folder))
 
 
 def of_world(run: Any, before: Snapshot, after: Snapshot) -> dict[str, Any]:
