@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
@@ -23,7 +25,7 @@ TONES = ("rude", "plain", "polite")
 PICTURES = ("film.gif", "curves.png")
 
 
-def answers(folder: Path) -> dict[str, list[list[str]]]:
+def answers(folder: Path) -> dict[str, Any]:
     """Return, for each language, the first question answered in each tone: question, answer before, answer after."""
     world = load("language")
     asked = []
@@ -47,7 +49,8 @@ def main() -> None:
         run_session(RECIPE, configs, Options(seed=SEED, language="en"), folder)
         for name in PICTURES:
             shutil.copy(folder / name, ROOT / "docs" / name)
-        stored = json.dumps(answers(folder), indent=1, ensure_ascii=False)
+        settings = {name: asdict(config) for name, config in configs.items()}
+        stored = json.dumps(answers(folder) | {"settings": settings}, indent=1, ensure_ascii=False)
         ANSWERS.write_text(stored + "\n", encoding="utf-8")
     table.main()
 

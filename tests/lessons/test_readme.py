@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.learning import VERSION, settings
-from benchmarks.table import LEARNING, PAGES, renewed
+from benchmarks.table import ANSWERS, LEARNING, PAGES, renewed
+from lessons import ppo
+from lessons.worlds import NAMES
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh.md")
@@ -33,6 +35,11 @@ def test_the_stored_runs_of_this_version_were_made_with_the_settings_of_today():
     assert made
     today = {name: json.loads(json.dumps(asdict(config))) for name, config in settings(tuple(made)).items()}
     assert {name: made[name]["config"] for name in made} == today
+
+
+def test_the_pictures_and_answers_are_of_todays_settings():
+    shown = json.loads(ANSWERS.read_text(encoding="utf-8"))["settings"]
+    assert shown == {name: json.loads(json.dumps(asdict(ppo.SETTINGS[name]))) for name in NAMES}
 
 
 @pytest.mark.parametrize("page", [*PAGES, *GUIDES, "CONTRIBUTING.md", "CHANGELOG.md", "lessons/README.md"])
