@@ -12,7 +12,7 @@ from rl_core.rollout import relabel, rollout
 
 SETTINGS = {
     "cartpole": GRPOSettings(
-        iterations=14,
+        iterations=20,
         rows=32,
         steps=500,
         learning_rate=2e-2,

@@ -18,8 +18,6 @@ from rl_core import checkpoint
 from rl_core.interfaces import Env
 from rl_core.types import Metrics
 
-RECENT = 100  # finished episodes, or more, that the running means look back on
-
 
 @dataclass
 class Run(Evaluated):
@@ -111,10 +109,9 @@ class Run(Evaluated):
         return record if self.env is None else record | self.recent_means(self.env, metrics.get("kl"))
 
     def recent_means(self, env: Env, kl_per_step: float | None) -> Record:
-        """Return the means over the latest finished episodes; None as long as there is none."""
-        # Whole rollouts of whole episodes: those that end last are the longest, and no fair sample.
-        finished = env.finished()
-        self.recent = (self.recent + finished)[-max(RECENT, len(finished)) :]
+        """Return the means over the latest finished episodes, as many as rows; None as long as there is none."""
+        # One of each row: fewer are those of a rollout that end last, the longest; more tell of older policies.
+        self.recent = (self.recent + env.finished())[-self.config.rows :]
         if not self.recent:
             return dict.fromkeys(("return", "length", "kl_per_episode"))
         returns, lengths = zip(*self.recent, strict=True)

@@ -629,11 +629,11 @@ grid[0][0].set_ylabel("mean return", fontsize=9)
 show(figure, "Mean return of recent episodes against steps seen: it rises in both worlds.")
 
 # %% [markdown] lang="en"
-# (Mean of the last 100 finished episodes or more: it lags behind, most of all where drives grow long, since long drives finish
+# (Mean of the latest finished episodes, as many as there are rows: it lags behind, most of all where drives grow long, since long drives finish
 # late.) What the policies can do now, on starts and questions that they were not trained on, against your prediction:
 
 # %% [markdown] lang="zh"
-# （纵轴是最近至少 100 个已结束的回合（episode）的平均回报，所以会滞后；行驶越长，结束得越晚，滞后也越明显。）
+# （纵轴是最近结束的若干回合（episode，个数等于行数）的平均回报，所以会滞后；行驶越长，结束得越晚，滞后也越明显。）
 # 现在用没有训练过的开局和问题，看看这两个策略的真实水平，并与你的预测比较：
 
 # %%

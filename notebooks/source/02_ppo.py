@@ -669,7 +669,7 @@ show(figure, "Return, KL, clipped share and explained variance against live step
 # %% [markdown] lang="en"
 # Read the curves from the top:
 #
-# - **Return** rises. It is the mean of the last 100 episodes or more that ended, so it trails behind the policy; long drives take
+# - **Return** rises. It is the mean of the latest episodes that ended, as many as there are rows, so it trails behind the policy; long drives take
 #   long to end.
 # - **KL** begins at exactly 0, since at the start the policy *is* the reference. Mind the two scales. A pole's episode has up to
 #   500 steps, and nothing in its settings charges for moving ($\beta = 0$). An answer pays for every nat ($\beta > 0$).
@@ -684,7 +684,7 @@ show(figure, "Return, KL, clipped share and explained variance against live step
 # %% [markdown] lang="zh"
 # 从上往下读：
 #
-# - **回报**（return）在上升。它是最近结束的至少 100 个回合的平均，所以总比策略本身慢一拍；杆子立得越久，一个回合就结束得越晚。
+# - **回报**（return）在上升。它是最近结束的若干回合（个数等于行数）的平均，所以总比策略本身慢一拍；杆子立得越久，一个回合就结束得越晚。
 # - **KL** 恰好从 0 开始，因为一开始策略*就是*参考策略。注意两边的刻度：杆子的一个回合最多有 500 步，而它的设置里走远不收钱（$\beta = 0$）；
 #   写回答时，每偏离一奈特都要扣分（$\beta > 0$）。（它是每步的 KL 乘以那些回合的平均长度，所以同样会慢一拍。）
 # - **超出裁剪范围**（beyond the clip）的，是绳子已经用到头的那些步。学习率逐渐降低，它们的比例也随之变小。

@@ -815,7 +815,7 @@ for (variant, seed), history in histories.items():
         )
 grid[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
 grid[0, 0].set_xlabel("iteration of PPO", color=INK, fontsize=9)
-grid[0, 0].set_ylabel("steps of a drive\n(last 100 drives)", color=INK, fontsize=9)
+grid[0, 0].set_ylabel("steps of a drive\n(recent drives)", color=INK, fontsize=9)
 grid[0, 1].set_xlabel("share of held-out clips judged right", color=INK, fontsize=9)
 grid[0, 1].set_ylabel("steps upright, at the end", color=INK, fontsize=9)
 grid[0, 1].set(xlim=(0.5, 1.01), ylim=(-20, 520))
@@ -857,7 +857,7 @@ compare(
 )
 
 # %% [markdown] lang="en"
-# (The curves trail behind, as means of the last 100 drives. Right: a grey line joins what differs by the constant alone; its ends have the same accuracy.)
+# (The curves trail behind, as means of the latest drives. Right: a grey line joins what differs by the constant alone; its ends have the same accuracy.)
 #
 # **One number decides between balancing and falling, and the clips do not know it.** The judgments of clips are the same to the last pair. But where a step costs, the driver learns
 # what any of us would: to be done with it quickly. It lies on the floor after about nine steps, as fast as if it pushed to one side all the time. It has not misunderstood

@@ -560,7 +560,7 @@ records = {name: finish(run) for name, run in runs.items()}
 after = {name: run.evaluate(seed=HELD_OUT, quick=True) for name, run in runs.items()}
 
 QUANTITIES = {
-    "return": "return\n(last 100 episodes)",
+    "return": "return\n(recent episodes)",
     "kl_per_episode": "KL to the start\n(nats per episode)",
     "entropy": "entropy\n(nats per step)",
 }
@@ -727,7 +727,7 @@ left.set_ylim(0, 1.02)
 left.locator_params(axis="x", nbins=5)
 left.xaxis.set_major_formatter("{x:,.0f}")
 left.set_xlabel("live tokens", color=INK, fontsize=9)
-left.set_ylabel("share right\n(last 100 answers)", color=INK, fontsize=9)
+left.set_ylabel("share right\n(recent answers)", color=INK, fontsize=9)
 for edge in (0, G):
     right.axvspan(edge - 0.5, edge + 0.5, color=PALE, lw=0)
     right.text(edge, 1.0, "A = 0", ha="center", va="top", fontsize=8, color=INK)
@@ -878,7 +878,7 @@ for axes, name in zip(grid[0], TRIALS, strict=True):
     axes.set_title(worlds[name].title, loc="left", color=COLOUR[name], fontsize=11, weight="bold")
     axes.set_xlabel("iteration", color=INK, fontsize=9)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK)
-grid[0, 0].set_ylabel("return\n(last 100 episodes)", color=INK, fontsize=9)
+grid[0, 0].set_ylabel("return\n(recent episodes)", color=INK, fontsize=9)
 show(figure, "Return while learning, with the group's others as the baseline and without, in both worlds.")
 
 for name, keys in (("cartpole", ("sampled_return", "kl")), ("language", ("score", "right", "polite", "rude", "kl"))):

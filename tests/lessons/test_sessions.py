@@ -160,12 +160,11 @@ def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_running_means_look_back_on_whole_rollouts():
+def test_running_means_look_back_on_one_episode_of_each_row():
     run = begun(PPO, "cartpole")
-    finished = [(float(length), length) for length in range(1, 161)]  # those that end last are the longest
+    rows = run.config.rows
+    finished = [(float(length), length) for length in range(1, rows + 1)]  # those that end last are the longest
     means = run.recent_means(SimpleNamespace(finished=lambda: finished), None)
-    assert means["length"] == 80.5
-    assert (
-        run.recent_means(SimpleNamespace(finished=lambda: [(7.0, 7)]), None)["length"]
-        == (sum(range(62, 161)) + 7) / 100
-    )
+    assert means["length"] == (rows + 1) / 2
+    means = run.recent_means(SimpleNamespace(finished=lambda: [(7.0, 7)]), None)
+    assert means["length"] == (sum(range(2, rows + 1)) + 7) / rows

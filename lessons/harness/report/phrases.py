@@ -14,8 +14,8 @@ PHRASES = {
     "head_steps": ("", ""),
     "head_turn": ("", ""),
     "head_return": (
-        "return, length: means of the last 100 episodes or more",
-        "return、length：最近至少 100 个回合的平均",
+        "return, length: means of the latest finished episodes",
+        "return、length：最近结束的回合的平均",
     ),
     "head_length": ("", ""),
     "head_loss": ("loss: mean over the turn", "loss：本轮平均损失"),
