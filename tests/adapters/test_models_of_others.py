@@ -149,7 +149,6 @@ def test_whole_numbers_of_any_library_are_ids(eos):
     ({"prompts": [[1, "x"]]}, ["prompts[0]", "'x'"]), ({"prompts": [[1, 2.0]]}, ["prompts[0]", "2.0"]),
     ({"prompts": [[True]]}, ["prompts[0]", "True"]), ({"eos": "</s>"}, ["eos='</s>'", "tokenize"]),
     ({"eos": 1.0}, ["eos=1.0"]), ({"eos": [None]}, ["eos", "None"]), ({"eos": None}, ["eos=None"]),
-    ({"seed": None}, ["seed=None", "pass one"]), ({"seed": 0.5}, ["seed=0.5"]),
 ])  # fmt: skip
 def test_what_is_no_token_id_is_refused_by_name(options, words):
     given = {"prompts": [[1]], "eos": 3} | options
