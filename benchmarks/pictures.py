@@ -6,11 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+import tyro
 
 from benchmarks import table
 from benchmarks.table import ANSWERS, ROOT
 from lessons.harness.command_line import Options
-from lessons.harness.machine import configure_torch
+from lessons.harness.machine import configure_torch, program
 from lessons.harness.session import run_session
 from lessons.ppo import RECIPE
 from lessons.worlds import NAMES, load
@@ -53,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, prog=program())

@@ -9,8 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import tyro
+
 from benchmarks import critic, head_start
 from benchmarks.chinese import CHINESE
+from lessons.harness.machine import program
 from lessons.harness.report.chat_model import in_markdown
 from lessons.harness.report.numbers import markdown_table, number, percent
 from lessons.one_page import pole, train, words
@@ -316,4 +319,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, prog=program())

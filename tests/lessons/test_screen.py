@@ -1,5 +1,6 @@
 """What the reader sees: in 80 columns, in any encoding, in two languages, on white and on black."""
 
+import ast
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -148,6 +150,20 @@ def test_help_begins_with_what_a_newcomer_needs_in_any_encoding():
     assert options[:6] == ["--algorithm", "--model", "--quick,", "--seed", "--language", "--resume"]
     assert "{sft,reward_model,rlhf,ppo,dpo,grpo,reinforce}" in output and "--device" in options
     assert "{linear,one_cycle,constant}" in output
+
+
+def test_every_help_names_the_command_that_was_run():
+    rooms = [Path(__file__).parents[2] / room for room in ("lessons", "benchmarks", "notebooks")]
+    calls = [
+        node
+        for room in rooms
+        for path in room.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "tyro.cli"
+    ]
+    given = [{word.arg: ast.unparse(word.value) for word in call.keywords} for call in calls]
+    helpful = [words for words in given if words.get("add_help") != "False"]
+    assert len(helpful) >= 10 and all(words.get("prog") == "program()" for words in helpful)
 
 
 def test_ctrl_c_while_evaluating_is_kind_and_the_run_goes_on(tmp_path):
