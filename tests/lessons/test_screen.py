@@ -8,14 +8,17 @@ import subprocess
 import sys
 import threading
 import time
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 import torch
+from rich.console import Console
 from rich.text import Text
 
+from lessons.best_of_n import compared
 from lessons.harness.command_line import Options, reader_language
 from lessons.harness.report.columns import COLOURS, WIDTH, Columns, cell
 from lessons.harness.report.phrases import PHRASES, phrase
@@ -23,6 +26,7 @@ from lessons.harness.report.screen import Screen, clock
 from lessons.harness.report.summary import names_of, one_start
 from lessons.harness.session import run_session
 from lessons.side_by_side import RECIPES
+from lessons.worlds import load
 from rl_core.errors import InvalidArgument
 from tests.support.small_runs import small
 
@@ -125,6 +129,23 @@ def test_the_accuracy_of_the_only_kind_is_told_once():
     kinds = {"accuracy_answers": 0.9, "count_steps_answers": 0.6, "pairs_answers": 10.0}
     assert names_of({"accuracy": 0.9, "pairs": 10.0, **kinds}) == ["accuracy", "pairs", "count_steps_answers"]
     assert "accuracy_answers" in names_of({"accuracy": 0.9, **kinds, "accuracy_clips": 0.5, "pairs_clips": 3.0})
+
+
+SHARES = {"answers": 2400.0, "right": 0.975, "eos": 0.5, "kl": 1.2044, "right/sums/en": 1.0}
+
+
+@pytest.mark.parametrize("language, words", [
+    ("en", ["one of one", "best of 8", "ended by itself", "KL to the start, nats, at most", "of it for choosing, at most"]),
+    ("zh", ["只取一个", "8 个中取最好", "自行结束", "与起点的 KL，纳特，至多", "其中挑选至多占"]),
+])  # fmt: skip
+def test_the_best_of_n_is_told_in_the_readers_language_with_intervals_and_its_kl_as_a_bound(language, words):
+    screen = Console(width=WIDTH, record=True, file=StringIO())
+    results = {"before": SHARES | {"kl": 0.0}, "after": SHARES, "most_kl": 1.2044}
+    screen.print(compared(load("language"), results, 8, language))
+    told = screen.export_text()
+    assert all(word in told for word in [*words, "97.5% [96.8%, 98.1%]", "1.20"]), told
+    assert not any(word in told for word in ("eos", "kl", "0.97", "right/"))
+    assert language == "en" or "best" not in told
 
 
 ENCODINGS = [{"PYTHONIOENCODING": "gbk"}, {"PYTHONIOENCODING": "cp1252"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}]
