@@ -68,6 +68,14 @@ def test_no_line_of_a_row_its_head_or_its_legend_is_wider_than_the_screen(langua
     assert "-0.00" not in "\n".join(lines) and "59:59" in lines[-1]
 
 
+@pytest.mark.parametrize("algorithm", RECIPES)
+def test_the_head_has_the_whole_name_of_the_algorithm_and_fits_the_screen(algorithm, capsys):
+    for world in ("cartpole", "sums"):
+        Columns(Screen(), [world], "en").show(world, RECORD | {"stage": algorithm, "steps": 12}, 200, 3599.0)
+        head, *_, row = [line for line in capsys.readouterr().out.splitlines() if line]
+        assert head.split()[:2] == [algorithm, "turn"] and len(head) == len(row) <= WIDTH
+
+
 def test_a_ratio_or_a_gap_that_is_off_is_told(capsys):
     columns = Columns(Screen(), ["cartpole"], "en")
     columns.show("cartpole", RECORD, 40, 1.0)
@@ -135,8 +143,8 @@ SHARES = {"answers": 2400.0, "right": 0.975, "eos": 0.5, "kl": 1.2044, "right/su
 
 
 @pytest.mark.parametrize("language, words", [
-    ("en", ["one of one", "best of 8", "ended by itself", "KL to the start, nats, at most", "of it for choosing, at most"]),
-    ("zh", ["只取一个", "8 个中取最好", "自行结束", "与起点的 KL，纳特，至多", "其中挑选至多占"]),
+    ("en", ["one of one", "best of 8", "ended by itself", "KL to the start, nats, at most", "KL of choosing, at most"]),
+    ("zh", ["只取一个", "8 个中取最好", "自行结束", "与起点的 KL，纳特，至多", "挑选所占的 KL，至多"]),
 ])  # fmt: skip
 def test_the_best_of_n_is_told_in_the_readers_language_with_intervals_and_its_kl_as_a_bound(language, words):
     screen = Console(width=WIDTH, record=True, file=StringIO())

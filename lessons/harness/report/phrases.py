@@ -85,7 +85,7 @@ RESULTS = {
     "episodes": ("episodes", "回合数"),
     "kl": ("KL to the start, nats", "与起点的 KL，纳特"),
     "kl_at_most": ("KL to the start, nats, at most", "与起点的 KL，纳特，至多"),
-    "most_kl": ("of it for choosing, at most", "其中挑选至多占"),
+    "most_kl": ("KL of choosing, at most", "挑选所占的 KL，至多"),
     "least_kl": ("least KL for such shares", "如此比例所需的最小 KL"),
     "own": ("fits its own question", "切合自己的问题"),
     "stock": ("begins with the commonest words", "以最常见的词开头"),
