@@ -66,6 +66,7 @@ CHINESE = {
     "change of right": "答对的变化",
     "ended with EOS": "以 EOS 结束",
     "KL to the reference, nats an answer": "每个回答相对参考模型的 KL（奈特）",
+    "KL to the reference, at most, nats an answer": "每个回答相对参考模型的 KL，至多（奈特）",
     "implicit reward right about the start's pairs": "隐式奖励对起点偏好对的准确率",
     "accuracy": "准确率",
     "accuracy, drives": "准确率，整个回合",

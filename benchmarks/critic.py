@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from lessons import ppo
 from lessons.harness.critic import HalfWay, held_out_explained_variance
-from lessons.harness.machine import exit_with, machine_info, writable_folder
+from lessons.harness.machine import exit_with, machine_info, program, writable_folder
 from lessons.harness.play_settings import PPOSettings
 from lessons.harness.recipe import Recipe
 from lessons.harness.report.numbers import markdown_table, number
@@ -230,7 +230,7 @@ def key(result: Result) -> tuple[int, int, int]:
 def main() -> None:
     """Run from the command line."""
     try:
-        run(tyro.cli(Options, description=__doc__))
+        run(tyro.cli(Options, description=__doc__, prog=program()))
     except RLCoreError as error:
         exit_with(error)
 

@@ -17,6 +17,7 @@ import torch
 import tyro
 from torch import nn
 
+from lessons.harness.machine import program
 from lessons.harness.report.numbers import markdown_table, number
 from lessons.harness.run import Run
 from lessons.ppo import RECIPE, SETTINGS
@@ -91,4 +92,4 @@ def main(seeds: int = len(SEEDS), jobs: int = 2, out: Path = STORED) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    tyro.cli(main, prog=program())

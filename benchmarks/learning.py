@@ -23,7 +23,7 @@ from benchmarks.table import LEARNING
 from lessons import best_of_n
 from lessons.harness.command_line import Options as BestOptions
 from lessons.harness.critic import HalfWay, held_out_explained_variance
-from lessons.harness.machine import exit_with, machine_info, writable_folder
+from lessons.harness.machine import exit_with, machine_info, program, writable_folder
 from lessons.harness.play_settings import GRPOSettings
 from lessons.harness.run import Run
 from lessons.harness.settings import BestOfNSettings
@@ -176,7 +176,7 @@ def measure_all(todo: Sequence[Task], options: Options) -> Iterable[Result]:
 def main() -> None:
     """Run from the command line."""
     try:
-        run(tyro.cli(Options, description=__doc__))
+        run(tyro.cli(Options, description=__doc__, prog=program()))
     except RLCoreError as error:
         exit_with(error)
 

@@ -8,11 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+import tyro
 
 from benchmarks import table
 from benchmarks.table import ANSWERS, ROOT
 from lessons.harness.command_line import Options
-from lessons.harness.machine import configure_torch
+from lessons.harness.machine import configure_torch, program
 from lessons.harness.session import run_session
 from lessons.ppo import RECIPE
 from lessons.worlds import NAMES, load
@@ -56,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, prog=program())

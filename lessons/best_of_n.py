@@ -14,11 +14,12 @@ from rich.table import Table
 from lessons.harness.build import saved_scorer
 from lessons.harness.command_line import Options, parse_command_line
 from lessons.harness.machine import INTERRUPTED, configure_torch, exit_with, machine_info, new_folder
-from lessons.harness.report.numbers import number
-from lessons.harness.report.phrases import phrase
+from lessons.harness.report.numbers import number, percent
+from lessons.harness.report.phrases import phrase, result_name
 from lessons.harness.report.screen import Screen
 from lessons.harness.settings import BestOfNSettings
-from lessons.worlds.measure import most_kl_of_best
+from lessons.worlds import Results, World
+from lessons.worlds.measure import most_kl_of_best, wilson
 from lessons.worlds.seeds import spawn
 from rl_core.errors import InvalidArgument, RLCoreError
 
@@ -57,7 +58,7 @@ def main() -> None:
         for name, config in configs.items():
             config = config.adjusted(start=options.start, quick=options.quick, dtype=options.dtype_of(name))
             worlds[name] = run(name, config, options, screen)
-            screen.console.print(compared(worlds[name], config.n))
+            screen.console.print(compared(options.load(name), worlds[name], config.n, options.language))
         summary = {"algorithm": "best_of_n", "seed": options.seed, "machine": machine_info(), "worlds": worlds}
         text = json.dumps(summary, indent=2, ensure_ascii=False)
         (folder / "summary.json").write_text(text, encoding="utf-8")
@@ -68,17 +69,24 @@ def main() -> None:
         exit_with(error)
 
 
-def compared(results: dict[str, Any], n: int) -> Table:
-    """Return the results of one of one and of the best of n, side by side."""
-    table = Table()
-    for head in ("", "one of one", f"best of {n}"):
-        table.add_column(head, justify="left" if not head else "right")
+def compared(world: World, results: dict[str, Any], n: int, language: str) -> Table:
+    """Return the results of one of one and of the best of n, side by side, shares with their 95 % intervals."""
+    table = Table("")
+    for head in (phrase("one_of_one", language), phrase("best_of", language, n=n)):
+        table.add_column(head, justify="right")
     for name in results["after"]:
         if "/" not in name:
-            cells = (number(results[when].get(name, 0)) for when in ("before", "after"))
-            table.add_row(name.replace("_", " "), *cells)
-    table.add_row("most KL it can cost", "0", number(results["most_kl"]))
+            cells = (told(world, results[when], name) for when in ("before", "after"))
+            table.add_row(result_name("kl_at_most" if name == "kl" else name, language), *cells)
+    table.add_row(result_name("most_kl", language), "0", number(results["most_kl"]))
     return table
+
+
+def told(world: World, results: Results, name: str) -> str:
+    """Return one result for people: a share with its interval, anything else as a number."""
+    if name not in world.shares:
+        return number(results[name])
+    return percent(results[name], wilson(results[name], int(results[world.trials])))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from lessons.worlds.chat_model.world import ChatModel
 from lessons.worlds.language.known import known_wording, near_wordings
 from lessons.worlds.language.world import LONGEST_ANSWER, WORLD, model_folder, tokenizer
 from rl_core.adapters.language import TokenEnv, TokenNetwork, prompts_from_chat
-from rl_core.errors import InvalidArgument, RLCoreError
+from rl_core.errors import InvalidArgument, RLCoreError, check_seed
 from rl_core.interfaces import Network
 from rl_core.rollout import rollout
 
@@ -179,6 +179,7 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__, prog=program())
     console = Console(highlight=False)
     try:
+        check_seed("seed", options.seed)
         configure_torch(options.device, torch.get_num_threads())
         other = partner(options.model, device=options.device, dtype=options.dtype)
         generator = torch.Generator(options.device).manual_seed(options.seed)

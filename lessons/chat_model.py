@@ -36,7 +36,7 @@ from lessons.worlds.chat_model.world import ChatModel
 from lessons.worlds.language.reward import Answer
 from lessons.worlds.learners import Policy
 from lessons.worlds.seeds import spawn
-from rl_core.errors import RLCoreError
+from rl_core.errors import RLCoreError, check_seed
 
 SHOWN = ("loss", "accuracy", "return", "kl", "sampler_gap")  # of a record, beside the progress bar
 
@@ -68,6 +68,7 @@ class Options:
 
 def run(options: Options) -> dict[str, Any]:
     """Return the summary of the three stages; files are in the folder by then."""
+    check_seed("seed", options.seed)
     configure_torch(options.device, options.threads)
     began = time.perf_counter()
     world = ChatModel(options.model, dtype=options.dtype, lora=options.lora)

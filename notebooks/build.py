@@ -22,6 +22,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from traitlets.config import Config
 
+from lessons.harness.machine import program
 from notebooks.figures.runs import BAR
 from rl_core.errors import RLCoreError
 
@@ -234,4 +235,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    tyro.cli(main, prog=program())

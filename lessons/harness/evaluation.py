@@ -66,6 +66,8 @@ class Evaluated:
         if name.startswith(("accuracy", "count_steps", "implicit_accuracy")):
             kind = name.partition("accuracy" if "accuracy" in name else "count_steps")[2]
             return int(results[f"pairs{kind}"])
+        if name.startswith("pass_at_"):  # of questions, each with so many answers
+            return int(results[self.world.trials]) // int(name.removeprefix("pass_at_"))
         return int(results[self.world.trials]) if name in self.world.shares else None
 
     def bounds(self, before: Results, after: Results) -> Results:

@@ -12,10 +12,13 @@ from typing import Any
 
 import torch
 
-from rl_core.errors import InvalidArgument, RLCoreError, check_at_least
+from rl_core.device import usable_device
+from rl_core.errors import InvalidArgument, RLCoreError, check_between
 
 INTERRUPTED = 130
 """The exit status that a shell gives to a program that Ctrl-C ended."""
+MOST_THREADS = 1024
+"""More than any machine has cores."""
 
 
 def write_utf8() -> None:
@@ -38,15 +41,11 @@ def resume_command(folder: Path, arguments: Sequence[str]) -> str:
 
 def configure_torch(device: str, threads: int) -> None:
     """Let torch use that many threads; raise InvalidArgument for a device that is not there."""
-    check_at_least("threads", threads, 1)
+    check_between("threads", threads, 1, MOST_THREADS)
     torch.set_num_threads(threads)
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise InvalidArgument(f"device={device!r}, but torch sees no CUDA; pass --device cpu.")
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise InvalidArgument(f"device={device!r} cannot be used ({reason}); pass cpu, cuda or cuda:1.") from error
+    usable_device(device)
 
 
 def writable_folder(folder: Path) -> Path:

@@ -11,6 +11,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from lessons.harness.command_line import Options, parse_command_line
 from lessons.harness.folder import append_record, load_config, save_config, truncate_metrics
 from lessons.harness.machine import (
@@ -29,7 +31,7 @@ from lessons.harness.report.snapshot import Snapshot, take_snapshot
 from lessons.harness.report.summary import report
 from lessons.harness.run import Run
 from lessons.worlds.seeds import spawn
-from rl_core.errors import CheckpointError, RLCoreError
+from rl_core.errors import CheckpointError, InvalidState, RLCoreError
 
 SAVE_EVERY = 10
 HONOURED = ("--resume", "--device", "--threads", "--language", "--world", "--algorithm")  # on a run that goes on
@@ -59,6 +61,11 @@ def main(
     except RLCoreError as error:
         exit_with(error)
         return
+    except (OSError, SafetensorError) as error:
+        if folder is None or isinstance(error, BrokenPipeError):  # nobody reads what is said; no disk is full
+            raise
+        exit_with(unwritten(folder, error, resume_command(folder, chosen)))
+        return
     except KeyboardInterrupt:
         if folder is not None:
             print(phrase("interrupted", language, command=resume_command(folder, chosen)))
@@ -69,6 +76,14 @@ def main(
                 folder.rmdir()
     if summary["interrupted"]:
         print(phrase("interrupted", language, command=resume_command(folder, chosen)))
+
+
+def unwritten(folder: Path, error: Exception, command: str) -> InvalidState:
+    """Return the error for a file that a run could not write, with what is left of the run to go on with."""
+    remedy = f"free the disk; its checkpoints are whole, go on with:\n  {command}"
+    if not any(folder.glob("*.pt")):
+        remedy = "free the disk, or pass another folder."
+    return InvalidState(f"out={str(folder)!r} cannot be written ({error}); {remedy}")
 
 
 def which_words(given: Sequence[str]) -> list[str]:

@@ -16,13 +16,13 @@ from tqdm import tqdm
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from lessons.harness.build import one_cycle
-from lessons.harness.machine import configure_torch, exit_with, machine_info, writable_folder
+from lessons.harness.machine import configure_torch, exit_with, machine_info, program, writable_folder
 from lessons.worlds.language.bpe import build_tokenizer
 from lessons.worlds.language.demonstrations import chats, raw_texts
 from lessons.worlds.seeds import spawn
 from rl_core.adapters.language import TokenNetwork, episodes_from_texts
 from rl_core.algorithms.sft import SFTConfig, sft
-from rl_core.errors import RLCoreError, check_at_least
+from rl_core.errors import RLCoreError, check_count, check_seed
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,10 @@ class Options:
 
 def run(options: Options) -> dict[str, Any]:
     """Return how the base model in the folder was made."""
+    check_seed("seed", options.seed)
+    check_count("passes", options.passes, 1)
     configure_torch("cpu", options.threads)
     writable_folder(options.out)
-    check_at_least("passes", options.passes, 1)
     began = time.perf_counter()
     tokenizer = build_tokenizer(tokenizer_texts(options.seed))
     network = TokenNetwork(fresh_model(options, tokenizer))
@@ -111,8 +112,13 @@ def fresh_model(options: Options, tokenizer: Any) -> Qwen2ForCausalLM:
     )
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run from the command line."""
     try:
-        print(json.dumps(run(tyro.cli(Options, description=__doc__)), indent=2))
-    except RLCoreError as problem:
-        exit_with(problem)
+        print(json.dumps(run(tyro.cli(Options, description=__doc__, prog=program())), indent=2))
+    except RLCoreError as error:
+        exit_with(error)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 from tqdm import tqdm
 
-from lessons.harness.machine import configure_torch, exit_with, machine_info, writable_folder
+from lessons.harness.machine import configure_torch, exit_with, machine_info, program, writable_folder
 from lessons.harness.run import Run
 from lessons.sft import RECIPE
 from lessons.worlds import load
@@ -65,4 +65,4 @@ def main(names: Annotated[tuple[str, ...], tyro.conf.Positional] = tuple(FOLDERS
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    tyro.cli(main, prog=program())

@@ -245,3 +245,9 @@ def test_logits_of_a_large_vocabulary_are_those_of_a_small_one(kind, monkeypatch
 def test_a_rank_that_is_none_is_refused(rank):
     with pytest.raises(InvalidArgument, match="rank"):
         LoRANetwork(language_model("llama"), rank=rank)
+
+
+@pytest.mark.parametrize("seed", [2**64, -(10**20), 0.5, None])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    with pytest.raises(InvalidArgument, match=f"seed={seed} is no whole number of 64 bits; pass"):
+        LoRANetwork(language_model("llama"), seed=seed)

@@ -11,7 +11,7 @@ import torch
 import transformers
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
-from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork
+from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork, MLPScorer
 from rl_core.adapters.language import TokenEnv, TokenNetwork
 from rl_core.advantages import gae
 from rl_core.algorithms.ppo import PPOConfig, ppo
@@ -156,6 +156,15 @@ CASES = {
     "temperature of a model": (
         lambda: TokenNetwork(language_model("gpt2"), temperature=-1.0), A, ["temperature=-1.0", "above 0"]),
     "critic": (lambda: TokenNetwork(language_model("gpt2"), critic="share"), A, ["critic='share'", "'shared'?"]),
+    **{f"hidden of {kind.__name__}, {hidden!r}": (
+        lambda kind=kind, hidden=hidden: kind((4,), None, 2, hidden=hidden), A, [f"hidden={hidden!r}", "1 or more"])
+       for kind in (MLPNetwork, MLPScorer) for hidden in (-1, 0, 2.5, "a", None)},
+    "device of poles": (lambda: GymEnv("CartPole-v1", 2, device="nonsense"), A, ["device='nonsense'", "pass cpu"]),
+    "device of texts": (lambda: tokens(device="nonsense"), A, ["device='nonsense'", "pass cpu"]),
+    "device that is none": (lambda: tokens(device=1.5), A, ["device=1.5", "pass cpu"]),
+    "context that is text": (lambda: tokens(context="a"), A, ["context='a'", "1 or more"]),
+    **{f"seed of texts, {seed!r}": (lambda seed=seed: tokens(seed=seed), A, [f"seed={seed!r}", "64 bits", "pass"])
+       for seed in (2**64, 10**20, None, 0.5, True)},
     "no head": (lambda: TokenNetwork(headless()), T, ["model=LlamaModel", "use AutoModelForCausalLM"]),
     "no rows": (lambda: GymEnv("CartPole-v1", 0), A, ["rows=0", "1 or more"]),
     "rows of poles and groups": (
@@ -194,6 +203,8 @@ CASES = {
     "reward text": (lambda: scored(lambda p, a: ["good"]), T, ["reward", "good", "return one number"]),
     "reward of None inside": (lambda: scored(lambda p, a: [None]), T, ["reward", "None", "return one number"]),
     "reward no number": (lambda: scored(lambda p, a: [NAN]), A, ["reward=nan", "row 1", "return a finite"]),
+    "reward beyond any float": (lambda: scored(lambda p, a: [10**400]), A, ["reward", "too large", "finite"]),
+    "reward of many digits": (lambda: scored(lambda p, a: [10**40]), A, ["reward=inf", "row 1", "return a finite"]),
     "reward infinite": (lambda: scored(lambda p, a: [INF]), A, ["reward=inf", "row 1", "return a finite"]),
     "no prompts": (lambda: tokens(prompts=[]), A, ["prompts is empty", "pass"]),
     "an empty prompt": (lambda: tokens(prompts=[[1], []]), A, ["prompts[1]", "empty", "needs"]),

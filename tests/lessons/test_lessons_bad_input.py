@@ -9,11 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks import learning
-from lessons import chat
+from lessons import chat, chat_model
 from lessons.harness.command_line import Options, parse_command_line
 from lessons.harness.evaluation import judged
+from lessons.harness.machine import configure_torch
 from lessons.harness.run import Run
 from lessons.harness.session import run_session
+from lessons.make import base_model
 from lessons.side_by_side import RECIPES
 from lessons.worlds import NAMES, load
 from rl_core.errors import CheckpointError, InvalidArgument
@@ -178,6 +180,27 @@ def test_whom_to_talk_with_is_found_by_name_or_by_vocabulary(tmp_path):
         InvalidArgument, match="model='nobody' is nobody's name, and no folder with a model; Pass base, sft, smollm2"
     ):
         chat.partner("nobody")
+
+
+@pytest.mark.parametrize("program, words", [
+    (chat, ["--say", "hi"]), (base_model, ["--out", "nowhere"]), (chat_model, ["--out", "nowhere"]),
+])  # fmt: skip
+@pytest.mark.parametrize("seed", [2**64, -(10**20)])
+def test_a_seed_that_no_generator_takes_is_refused_before_anything_is_made(
+    program, words, seed, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["program", *words, "--seed", str(seed)])
+    with pytest.raises(SystemExit) as caught:
+        program.main()
+    assert caught.value.code == 2 and not list(tmp_path.iterdir())
+    assert f"seed={seed} is no whole number of 64 bits; pass one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threads", [0, 1025, 99999999999])
+def test_threads_that_no_machine_has_are_refused(threads):
+    with pytest.raises(InvalidArgument, match=rf"threads={threads} lies outside \[1, 1024\]; pass"):
+        configure_torch("cpu", threads)
 
 
 def test_noise_in_a_learners_own_pairs_is_refused():

@@ -1,5 +1,6 @@
 """What the reader sees: in 80 columns, in any encoding, in two languages, on white and on black."""
 
+import ast
 import json
 import os
 import signal
@@ -7,13 +8,17 @@ import subprocess
 import sys
 import threading
 import time
+from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 import torch
+from rich.console import Console
 from rich.text import Text
 
+from lessons.best_of_n import compared
 from lessons.harness.command_line import Options, reader_language
 from lessons.harness.report.columns import COLOURS, WIDTH, Columns, cell
 from lessons.harness.report.phrases import PHRASES, phrase
@@ -21,6 +26,7 @@ from lessons.harness.report.screen import Screen, clock
 from lessons.harness.report.summary import names_of, one_start
 from lessons.harness.session import run_session
 from lessons.side_by_side import RECIPES
+from lessons.worlds import load
 from rl_core.errors import InvalidArgument
 from tests.support.small_runs import small
 
@@ -60,6 +66,14 @@ def test_no_line_of_a_row_its_head_or_its_legend_is_wider_than_the_screen(langua
     assert "gap" not in head and "ratio" not in head and "loss" not in head  # PPO's loss tells nothing
     assert all(name in "\n".join(lines) for name in ("return, length" if language == "en" else "return、length", "KL"))
     assert "-0.00" not in "\n".join(lines) and "59:59" in lines[-1]
+
+
+@pytest.mark.parametrize("algorithm", RECIPES)
+def test_the_head_has_the_whole_name_of_the_algorithm_and_fits_the_screen(algorithm, capsys):
+    for world in ("cartpole", "sums"):
+        Columns(Screen(), [world], "en").show(world, RECORD | {"stage": algorithm, "steps": 12}, 200, 3599.0)
+        head, *_, row = [line for line in capsys.readouterr().out.splitlines() if line]
+        assert head.split()[:2] == [algorithm, "turn"] and len(head) == len(row) <= WIDTH
 
 
 def test_a_ratio_or_a_gap_that_is_off_is_told(capsys):
@@ -125,6 +139,23 @@ def test_the_accuracy_of_the_only_kind_is_told_once():
     assert "accuracy_answers" in names_of({"accuracy": 0.9, **kinds, "accuracy_clips": 0.5, "pairs_clips": 3.0})
 
 
+SHARES = {"answers": 2400.0, "right": 0.975, "eos": 0.5, "kl": 1.2044, "right/sums/en": 1.0}
+
+
+@pytest.mark.parametrize("language, words", [
+    ("en", ["one of one", "best of 8", "ended by itself", "KL to the start, nats, at most", "KL of choosing, at most"]),
+    ("zh", ["只取一个", "8 个中取最好", "自行结束", "与起点的 KL，纳特，至多", "挑选所占的 KL，至多"]),
+])  # fmt: skip
+def test_the_best_of_n_is_told_in_the_readers_language_with_intervals_and_its_kl_as_a_bound(language, words):
+    screen = Console(width=WIDTH, record=True, file=StringIO())
+    results = {"before": SHARES | {"kl": 0.0}, "after": SHARES, "most_kl": 1.2044}
+    screen.print(compared(load("language"), results, 8, language))
+    told = screen.export_text()
+    assert all(word in told for word in [*words, "97.5% [96.8%, 98.1%]", "1.20"]), told
+    assert not any(word in told for word in ("eos", "kl", "0.97", "right/"))
+    assert language == "en" or "best" not in told
+
+
 ENCODINGS = [{"PYTHONIOENCODING": "gbk"}, {"PYTHONIOENCODING": "cp1252"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}]
 
 
@@ -148,6 +179,20 @@ def test_help_begins_with_what_a_newcomer_needs_in_any_encoding():
     assert options[:6] == ["--algorithm", "--model", "--quick,", "--seed", "--language", "--resume"]
     assert "{sft,reward_model,rlhf,ppo,dpo,grpo,reinforce}" in output and "--device" in options
     assert "{linear,one_cycle,constant}" in output
+
+
+def test_every_help_names_the_command_that_was_run():
+    rooms = [Path(__file__).parents[2] / room for room in ("lessons", "benchmarks", "notebooks")]
+    calls = [
+        node
+        for room in rooms
+        for path in room.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "tyro.cli"
+    ]
+    given = [{word.arg: ast.unparse(word.value) for word in call.keywords} for call in calls]
+    helpful = [words for words in given if words.get("add_help") != "False"]
+    assert len(helpful) >= 10 and all(words.get("prog") == "program()" for words in helpful)
 
 
 def test_ctrl_c_while_evaluating_is_kind_and_the_run_goes_on(tmp_path):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from lessons.harness import session
 from lessons.harness.command_line import Options
@@ -38,6 +39,40 @@ def test_a_device_that_is_not_there_is_told_in_a_line(device):
     with pytest.raises(InvalidArgument, match="device=") as error:
         configure_torch(device, 1)
     assert len(str(error.value)) < 250 and "\n" not in str(error.value)
+
+
+FULL = OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("place, error, is_kept", [
+    ("append_record", FULL, True),
+    ("report", FULL, True),
+    ("save", SafetensorError("I/O error: No space left on device (os error 28)"), True),
+    ("save_config", FULL, False),
+])  # fmt: skip
+def test_a_full_disk_is_told_with_what_can_be_gone_on_with(place, error, is_kept, monkeypatch, capsys, tmp_path):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(session, place, fail)
+    monkeypatch.setattr(sys, "argv", ["ppo", "--world", "cartpole", "--quick", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as caught:
+        session.main(replace(PPO, settings={"cartpole": small(PPO, "cartpole")}), "")
+    (folder,) = tmp_path.iterdir()
+    told = capsys.readouterr().err
+    assert caught.value.code == 2 and f"InvalidState: out={str(folder)!r} cannot be written" in told
+    assert "No space left on device" in told and ("--resume" in told) == is_kept
+    assert (folder / "cartpole.pt").is_file() == is_kept
+
+
+def test_a_pipe_that_nobody_reads_is_no_full_disk(monkeypatch, tmp_path):
+    def fail(*_, **__):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(session, "run_session", fail)
+    monkeypatch.setattr(sys, "argv", ["ppo", "--world", "cartpole", "--out", str(tmp_path)])
+    with pytest.raises(BrokenPipeError):
+        session.main(PPO, "")
 
 
 def test_curves_pair_each_world_with_its_own_records_in_any_order(tmp_path, monkeypatch):

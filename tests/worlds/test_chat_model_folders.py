@@ -6,12 +6,14 @@ import pytest
 import torch
 import transformers
 
+from lessons import chat
+from lessons.worlds import load
 from lessons.worlds.chat_model import hub
 from lessons.worlds.chat_model import models as opening
 from lessons.worlds.chat_model.models import open_chat_model
 from lessons.worlds.chat_model.world import ChatModel
 from rl_core.algorithms.sft import SFTConfig, sft
-from rl_core.errors import InvalidArgument
+from rl_core.errors import CheckpointError, InvalidArgument, RLCoreError
 from rl_core.evaluate import evaluate_actions
 from tests.support.tiny_models import SHAPE, of_kind
 from tests.support.tiny_tokenizers import CHATML, IM, OPENS_A_THOUGHT, SYSTEM_LAST, made, tokenizer_of
@@ -104,6 +106,51 @@ def test_a_template_that_asks_otherwise_than_it_shows_is_refused(tmp_path):
     tokenizer = tokenizer_of("bytes", OPENS_A_THOUGHT, controls, eos="<eos>", bos_token="<bos>")
     with pytest.raises(InvalidArgument, match=r"<think>.*nobody asks"):
         open_chat_model(saved(tmp_path, tokenizer, small_llama(tokenizer)))
+
+
+def with_config(change):
+    def spoil(folder):
+        path = folder / "config.json"
+        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+    return spoil
+
+
+def of_another_size(folder):
+    of_kind("llama", **SHAPE | {"vocab_size": 77, "hidden_size": 16}).save_pretrained(folder / "other")
+    (folder / "other" / "model.safetensors").replace(folder / "model.safetensors")
+
+
+BROKEN = {
+    "width of text": with_config(lambda config: config | {"hidden_size": "x"}),
+    "heads that do not divide": with_config(lambda config: config | {"num_attention_heads": 3}),
+    "end of text": with_config(lambda config: config | {"eos_token_id": "</s>"}),
+    "a list": with_config(lambda config: [1]),
+    "nothing": with_config(lambda config: None),
+    "an unknown type": with_config(lambda config: config | {"dtype": "float31"}),
+    "weights of another size": of_another_size,
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_folder_that_transformers_cannot_open_is_told(name, tmp_path, words):
+    folder = saved(tmp_path, words, small_llama(words))
+    BROKEN[name](tmp_path)
+    with pytest.raises(InvalidArgument, match=r"model='.*' cannot be opened \(\w+: .+\); pass 'smollm2'") as caught:
+        open_chat_model(folder)
+    assert caught.value.__cause__ is not None
+    with pytest.raises(RLCoreError, match=folder):
+        chat.partner(folder)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_folder_of_the_small_world_is_told(name, tmp_path):
+    language = load("language")
+    language.save(language.reference(), tmp_path)
+    BROKEN[name](tmp_path)
+    for opened in (language.network, language.scorer):
+        with pytest.raises(CheckpointError, match=r"start='.*' holds (no|a broken) (reward )?model"):
+            opened(str(tmp_path), seed=0)
 
 
 # A hub

@@ -6,6 +6,8 @@ from math import sqrt
 import pytest
 import torch
 
+from lessons.harness.report.summary import told
+from lessons.side_by_side import RECIPES
 from lessons.worlds import NAMES, load
 from lessons.worlds.language.judge import Verdict
 from lessons.worlds.language.questions import questions
@@ -16,6 +18,7 @@ from lessons.worlds.sums.judge import grade
 from rl_core.errors import InvalidArgument
 from rl_core.rollout import rollout
 from tests.support.questions import QUESTION_OF
+from tests.support.small_runs import begun
 
 WORLD = load("sums")
 SUM, SUM_ZH = "What is 2+3+4?", "2+3+4的和是多少？"
@@ -162,6 +165,9 @@ def test_pass_at_8_counts_questions_and_right_counts_answers():
     seen = WORLD.summary(answers)
     assert seen["right"] == pytest.approx(3 / 24) and seen["wrong"] == pytest.approx(21 / 24)
     assert seen["pass_at_8"] == pytest.approx(2 / 3)
+    run = begun(RECIPES["grpo"], "sums")
+    assert run.trials("pass_at_8", seen | {"answers": 24.0}) == 3 and run.trials("right", {"answers": 24.0}) == 24
+    assert told(run, {"pass_at_8": 0.97, "answers": 2400.0}, "pass_at_8") == "97.0% [94.4%, 98.4%]"
     assert seen["steps"] == 0 and seen["eos"] == 1
 
 

@@ -10,6 +10,9 @@ from lessons.harness.report.phrases import phrase
 from lessons.harness.report.screen import Screen, clock
 
 WIDTH = 80
+TURN = 7  # columns for 12/200
+LONGEST_HEAD = "reward_model turn"
+"""An algorithm's name may reach into the column of turns, whose head is short."""
 COLOURS = ("#cc6a1f", "#3d7cc9", "#2f8f4e", "#a85fb5")
 """Each is readable on a white terminal and on a black one (contrast 3.7 or more)."""
 USUAL = {"first_ratio": (0.9999, 1.0001), "sampler_gap": (0.0, 1e-3)}
@@ -47,7 +50,7 @@ class Columns:
         """Give each world, named in one word, its colour."""
         self.screen, self.language = screen, language
         self.colour = dict(zip(worlds, COLOURS, strict=False))
-        self.width = max(map(len, worlds))
+        self.width = max(*map(len, worlds), len(LONGEST_HEAD) - TURN - 1)
         self.explained: set[str] = set()
         self.shown: tuple[Quantity, ...] = ()
 
@@ -60,7 +63,7 @@ class Columns:
             self._head(str(record["stage"]))
         cells = " ".join(f"{cell(values[each.name], each.form):>{each.width}}" for each in quantities)
         count = f"{record['iteration']}/{last}"
-        self.screen.say(Text(f"{world:<{self.width}} {count:>7} {cells}", style=self.colour[world]))
+        self.screen.say(Text(f"{world:<{self.width}} {count:>{TURN}} {cells}", style=self.colour[world]))
         for name, (low, high) in USUAL.items():
             if name in record and not low <= record[name] <= high:
                 self.screen.say(phrase(f"unusual_{name}", self.language, value=record[name]))
@@ -68,7 +71,7 @@ class Columns:
     def _head(self, algorithm: str) -> None:
         """Write the names of the columns; each is explained when it comes for the first time."""
         heads = " ".join(f"{each.head:>{each.width}}" for each in self.shown)
-        self.screen.say(Text(f"{algorithm[: self.width]:<{self.width}} {'turn':>7} {heads}", style="bold"))
+        self.screen.say(Text(f"{algorithm} {'turn':>{self.width + TURN - len(algorithm)}} {heads}", style="bold"))
         fresh = [each.head for each in self.shown if each.head not in self.explained]
         self.explained |= set(fresh)
         for line in legend(fresh, self.language):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, Qwen2Config
 from transformers.utils import logging
 
@@ -66,7 +65,7 @@ def _opened(auto: Any, folder: Path, kind: str) -> Any:
         )
     try:
         model, loading = auto.from_pretrained(folder, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # transformers refuses in many ways what somebody else has written
         raise CheckpointError(
             f"start={str(folder)!r} holds a broken {kind} ({error}); make or save it again."
         ) from error

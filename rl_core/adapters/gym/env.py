@@ -8,6 +8,7 @@ from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
 from rl_core.adapters.gym.rows import Array, VectorRows, make_rows
+from rl_core.device import usable_device
 from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_count, check_seed
 from rl_core.types import Episodes, Prompt, TimeStep
 
@@ -41,8 +42,8 @@ class GymEnv:
             check_count("window", window, 1)
             if group_size > 1:
                 raise InvalidArgument(f"window={window} with group_size={group_size}; groups need window=None.")
+        self.rows, self.group_size, self.window, self.device = rows, group_size, window, usable_device(device)
         self._engine: VectorRows = make_rows(env, rows)
-        self.rows, self.group_size, self.window, self.device = rows, group_size, window, torch.device(device)
         self.obs_shape, self.obs_count, self._first_obs = _observations(self._engine.single_observation_space)
         self.action_count, self._first_action = _actions(self._engine.single_action_space)
         self._generator = torch.Generator().manual_seed(seed)

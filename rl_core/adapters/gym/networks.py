@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rl_core.errors import InvalidArgument, check_positive
+from rl_core.errors import InvalidArgument, check_count, check_positive
 from rl_core.masked import select
 from rl_core.types import Episodes, Output, Prompt
 
@@ -138,6 +138,7 @@ def _features(obs: Tensor, shape: tuple[int, ...], count: int | None, dtype: tor
 
 def _perceptron(width: int, hidden: int, out: int, gain: float, generator: torch.Generator | None) -> nn.Sequential:
     """Return a tanh perceptron of two hidden layers, orthogonal, whose last layer starts with the given gain."""
+    check_count("hidden", hidden, 1)
     layers = [nn.Linear(width, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, out)]
     for layer, size in zip(layers, (2**0.5, 2**0.5, gain), strict=True):
         nn.init.orthogonal_(layer.weight, size, generator=generator)

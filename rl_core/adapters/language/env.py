@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_choice, check_count
+from rl_core.device import usable_device
+from rl_core.errors import InvalidArgument, InvalidState, InvalidType, check_choice, check_count, check_seed
 from rl_core.types import Episodes, Prompt, TimeStep
 
 RewardFunction = Callable[[list[list[int]], list[list[int]]], Sequence[float] | Tensor]
@@ -57,6 +58,9 @@ class TokenEnv:
         check_count("group_size", group_size, 1)
         check_count("max_new_tokens", max_new_tokens, 1)
         check_choice("on_cut", on_cut, ["terminate", "bootstrap", "mask"])
+        check_seed("seed", seed)
+        if context is not None:
+            check_count("context", context, 1)
         if rows % group_size:
             raise InvalidArgument(f"rows={rows} is no multiple of group_size={group_size}; pass one that is.")
         self.prompts = [_ids(f"prompts[{row}]", prompt) for row, prompt in enumerate(prompts)]
@@ -66,10 +70,10 @@ class TokenEnv:
             raise InvalidArgument(
                 "eos is empty, and no answer would end; pass the id, or ids, of the tokens that end one."
             )
+        self.max_new_tokens, self.on_cut, self.device = max_new_tokens, on_cut, usable_device(device)
         self.ends = torch.tensor(sorted(set(ends)), device=device)
         self.reward, self.rows, self.group_size = reward, rows, group_size
-        self.max_new_tokens, self.on_cut, self.device = max_new_tokens, on_cut, torch.device(device)
-        self._generator = torch.Generator().manual_seed(_whole("seed", seed))
+        self._generator = torch.Generator().manual_seed(int(seed))
         self._deck: list[int] = []  # prompts of this round that are still to come
         self._dealt: list[int] = []  # each row's prompt
         self._written: list[Tensor] = []  # one [B] per step
@@ -199,14 +203,10 @@ def _ids(name: str, value: Any) -> list[int]:
     if is_text or not isinstance(numbers, Iterable):
         raise InvalidType(f"{name}={value!r} holds no token ids; {'tokenize the text' if is_text else 'pass ids'}.")
     listed = [number.item() if isinstance(number, Tensor) and number.numel() == 1 else number for number in numbers]
-    return [_whole(f"{name}, token", number) for number in listed]
-
-
-def _whole(name: str, value: Any) -> int:
-    """Return a whole number of any library as one of Python; raise InvalidType for what is none."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise InvalidType(f"{name}={value!r} is no whole number; pass one, such as 0.")
-    return int(value)
+    for number in listed:
+        if not isinstance(number, Integral) or isinstance(number, bool):
+            raise InvalidType(f"{name}, token={number!r} is no whole number; pass one, such as 0.")
+    return [int(number) for number in listed]
 
 
 def _check_prompts(prompts: list[list[int]], max_new_tokens: int, context: int | None) -> None:
@@ -230,6 +230,8 @@ def _checked(scores: Any, rows: list[int]) -> Tensor:
         raise InvalidArgument("reward returned a tensor with gradient; detach it, a reward is a constant.")
     try:
         tensor = torch.as_tensor(scores, dtype=torch.float32)
+    except OverflowError as error:
+        raise InvalidArgument(f"reward returned {scores!r} ({error}); return finite numbers.") from error
     except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidType(f"reward returned {scores!r} ({error}); return one number per answer.") from error
     if tensor.shape != (len(rows),):

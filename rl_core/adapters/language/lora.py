@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 
 from rl_core.adapters.language.network import TokenNetwork, value_head_for
 from rl_core.adapters.language.scorer import TokenScorer
-from rl_core.errors import InvalidArgument, check_choice, check_count
+from rl_core.errors import InvalidArgument, check_choice, check_count, check_seed
 
 
 class LoRANetwork(TokenNetwork):
@@ -100,6 +100,7 @@ def with_adapter(model: Any, rank: int, *, seed: int) -> Any:
     Its weights are float32 whatever the model's: steps of 1e-4 are lost in the rounding of bfloat16.
     """
     check_count("rank", rank, 1)
+    check_seed("seed", seed)
     peft, layers = peft_library(rank), layers_to_adapt(model)
     if not layers:
         raise InvalidArgument(

@@ -93,6 +93,13 @@ def positions_of(counts: Tensor, padding: int | None) -> Tensor:
     return (so_far - 1).clamp(min=0) if padding is None else so_far * counts + padding
 
 
+def name_outputs(model: Any) -> None:
+    """Make the model, and each part of it, answer by names: a configuration may ask for tuples, which have none."""
+    for part in model.modules():
+        if hasattr(part, "config"):
+            part.config.return_dict = True
+
+
 def plain_outputs(accepts: set[str]) -> dict[str, Any]:
     """Return the options that switch off what a configuration may ask for beside the logits.
 

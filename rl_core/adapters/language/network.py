@@ -13,6 +13,7 @@ from rl_core.adapters.language.model import (
     check_playable,
     context_of,
     counted,
+    name_outputs,
     padding_position,
     plain_outputs,
     positions_of,
@@ -58,6 +59,7 @@ class TokenNetwork(Still):
             check_choice("critic", critic, ["shared", "separate"])
         if not hasattr(model, "get_output_embeddings") or model.get_output_embeddings() is None:
             raise InvalidType(f"model={type(model).__name__} has no language-model head; use AutoModelForCausalLM.")
+        name_outputs(model)
         self.model, self.temperature = model, temperature
         self.context, self._padding = context_of(model), padding_position(model)
         self.vocabulary: int = model.get_input_embeddings().weight.shape[0]

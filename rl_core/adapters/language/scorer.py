@@ -12,6 +12,7 @@ from rl_core.adapters.language.model import (
     counted,
     ends_of,
     is_token,
+    name_outputs,
     padding_position,
     plain_outputs,
     positions_of,
@@ -38,6 +39,7 @@ class TokenScorer(Still):
                 f"model={type(model).__name__} has no head for one number; use "
                 "AutoModelForSequenceClassification with num_labels=1, or TokenScorer.on_trunk_of(a language model)."
             )
+        name_outputs(model)
         self.model = model
         self.vocabulary: int = model.get_input_embeddings().weight.shape[0]
         self.context, self._padding = context_of(model), padding_position(model)
