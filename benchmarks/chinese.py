@@ -9,7 +9,7 @@ CHINESE = {
     "seeds": "个随机种子",
     "never": "从未达到",
     "to": "到",
-    "s": "秒",
+    "; ": "；",
     "CartPole: return": "倒立摆：回报",
     "language: rude, polite, right": "语言模型：粗鲁、礼貌、答对",
     "question": "问题",

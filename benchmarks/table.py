@@ -208,12 +208,12 @@ SUMMARY = (
 def summary(stored: dict[str, Any], language: str) -> str:
     """Return eight lines, an algorithm each: the range over all seeds in both worlds, and how long training took."""
     word = in_language(language)
-    head = ["", word("CartPole: return"), word("s"), word("language: rude, polite, right"), word("s")]
+    head = ["", word("CartPole: return"), word("seconds"), word("language: rude, polite, right"), word("seconds")]
     lines = []
     for each in SUMMARY:
         pole, answers = (trained(stored, name) for name in (each.cartpole, each.language))
         cells = [range_of(each.pole, pole, word), seconds_of(pole)]
-        cells += ["; ".join(range_of(row, answers, word) for row in each.answers), seconds_of(answers)]
+        cells += [word("; ").join(range_of(row, answers, word) for row in each.answers), seconds_of(answers)]
         lines.append([word(each.title), *cells])
     return markdown_table(head, lines, align="llrlr")
 

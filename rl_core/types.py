@@ -30,7 +30,7 @@ Metrics = dict[str, float]
 """What an update reports. The names, in both worlds (each algorithm fills those that it has):
 
 reward: per live step | kl: to the reference, nats per step (k1, on the steps as they were played) |
-entropy: nats per step | loss, policy_loss, value_loss | clip_fraction: share of steps whose ratio was clipped |
+entropy: nats per step | loss, policy_loss, value_loss | clip_fraction: share of steps whose ratio left 1 ± ε |
 explained_variance: of the returns by the old values | ratio_gap: a minibatch's largest |ratio - 1| |
 first_ratio: 1 + that of the first one | sampler_gap: largest |log-probability while sampling - old one|, nats |
 accuracy: share of pairs in which the chosen one scores higher, ties half |

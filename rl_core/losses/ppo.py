@@ -156,7 +156,10 @@ def loss_metrics(loss: Tensor, **parts: Tensor) -> Metrics:
 
 
 def ratio_metrics(logprobs: Tensor, old_logprobs: Tensor, mask: Tensor, *, clip: float | None) -> Metrics:
-    """Return the share of steps whose ratio was clipped, and the largest |ratio − 1|, of selected log-probabilities."""
+    """Return the share of steps whose ratio left 1 ± ε, and the largest |ratio − 1|, of selected log-probabilities.
+
+    A step out there counts even where the clip does not bind, and its term still pushes.
+    """
     ratio_gaps = (torch.exp(logprobs.detach() - old_logprobs) - 1).abs()
     clipped = ratio_gaps > clip if clip is not None else torch.zeros_like(mask)
     return {

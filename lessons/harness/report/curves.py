@@ -16,7 +16,7 @@ LINES = (
     ("accuracy", "share of pairs\nrightly told apart"),
     ("kl_per_episode", "KL to the reference\n(nats per episode)"),
     ("entropy", "entropy\n(nats per step)"),
-    ("clip_fraction", "share of clipped steps"),
+    ("clip_fraction", "share of steps\nwith ratio beyond 1 ± ε"),
     ("explained_variance", "explained variance\nof the critic"),
 )
 Records = dict[str, list[dict[str, Any]]]

@@ -24,7 +24,7 @@ PHRASES = {
     "head_accur": ("accur.: share of right predictions", "accur.：预测正确的比例"),
     "head_KL": ("KL: to the start, nats an episode", "KL：与起点的距离，纳特每回合"),
     "head_entropy": ("entropy: nats a step", "entropy：每步的熵，纳特"),
-    "head_clipped": ("clipped: share of steps", "clipped：被截断的步的比例"),
+    "head_clipped": ("clipped: share of steps beyond 1 ± ε", "clipped：比率超出 1 ± ε 的步的比例"),
     "head_critic": ("critic: explained variance of the returns", "critic：评论家解释的回报方差"),
     "head_left": ("left: time left, min:s", "left：剩余时间，分:秒"),
     "unusual_first_ratio": (
