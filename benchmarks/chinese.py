@@ -97,7 +97,7 @@ CHINESE = {
     "PPO, language model": "PPO，语言模型",
     "RLHF in three steps, CartPole": "RLHF 三步走，倒立摆",
     "RLHF in three steps, language model": "RLHF 三步走，语言模型",
-    "DPO, CartPole, four rounds": "DPO，倒立摆，四轮",
+    "DPO, CartPole, five rounds": "DPO，倒立摆，五轮",
     "DPO, language model": "DPO，语言模型",
     "GRPO, CartPole": "GRPO，倒立摆",
     "GRPO, language model, the judge's reward": "GRPO，语言模型，程序裁判的奖励",

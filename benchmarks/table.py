@@ -101,7 +101,7 @@ TABLES: dict[str, tuple[str, tuple[Row, ...]]] = {
         (*TONES[:-1], explained("end", ">= 0.3"), SECONDS),
     ),
     "dpo cartpole": (
-        "DPO, CartPole, four rounds",
+        "DPO, CartPole, five rounds",
         (
             Row("return, sampled", ">= 450 on every seed", after("sampled_return")),
             Row("return, greedy", "", after("greedy_return")),

@@ -18,7 +18,7 @@ from rl_core.types import Metrics
 
 SETTINGS = {
     "cartpole": DPOSettings(
-        iterations=4,
+        iterations=5,
         learning_rate=1e-2,
         evaluate_every=1024,
         starts=500,

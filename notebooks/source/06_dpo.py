@@ -948,7 +948,7 @@ for name, world in worlds.items():
 # From the repository's root, the whole runs, with live columns and a report:
 #
 # ```bash
-# python -m lessons.dpo --world cartpole                                  # four rounds of its own drives
+# python -m lessons.dpo --world cartpole                                  # five rounds of its own drives
 # python -m lessons.dpo --world language --language.writer reference      # pairs by the reference
 # python -m lessons.dpo --world language --language.update.loss ipo       # another loss
 # python -m lessons.dpo --world language --help                           # every other number
@@ -968,7 +968,7 @@ for name, world in worlds.items():
 # 在仓库根目录运行，可以看到完整的训练、实时的各列和最后的报告：
 #
 # ```bash
-# python -m lessons.dpo --world cartpole                                  # 四轮自己的行驶
+# python -m lessons.dpo --world cartpole                                  # 五轮自己的行驶
 # python -m lessons.dpo --world language --language.writer reference      # 由参考策略来写
 # python -m lessons.dpo --world language --language.update.loss ipo       # 换一种损失
 # python -m lessons.dpo --world language --help                           # 其他所有参数
