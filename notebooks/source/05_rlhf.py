@@ -489,7 +489,7 @@ def seen_twice(run):
     return *worths, kl_per_episode(played, run.reference)
 
 
-MIDDLE = {"cartpole": 12, "language": 8}  # the iteration after which the microscope takes its rows
+EARLY = {"cartpole": 4, "language": 8}  # the iteration after which the microscope takes its rows
 seen, caught = {}, {}
 for name, run in runs.items():
     seen[name], began, looked = [(0, *seen_twice(run))], process_time(), 0.0
@@ -497,7 +497,7 @@ for name, run in runs.items():
         paused = process_time()
         if run.iteration % 2 == 0:
             seen[name].append((run.iteration, *seen_twice(run)))
-        if run.iteration == MIDDLE[name]:
+        if run.iteration == EARLY[name]:
             env, generator = run.world.examples(64, seed=HELD_OUT), torch.Generator().manual_seed(SEED)
             caught[name] = relabel(rollout(env, run.network, generator), run.scorer), deepcopy(run.network)
         looked += process_time() - paused
@@ -648,14 +648,14 @@ for word in ("falls", "stays"):
 # %% [markdown] lang="en"
 # ## The credit microscope
 #
-# How does a learnt reward become a lesson for single steps? Here are two rows from the middle of the climb, one of each world: those that the
+# How does a learnt reward become a lesson for single steps? Here are two rows from the first third of the training, one of each world: those that the
 # reward model liked least. Columns are steps (the last ones of the row), on top what was done. Green is above 0, red below, with one colour scale for both lines of values and one for the three
 # below them. *True V* is the mean of 64 episodes played on from that state, paid by the same reward model, less the price of the KL.
 
 # %% [markdown] lang="zh"
 # ## 信用分配显微镜
 #
-# 学来的奖励，怎样变成对每一步的评语？下面是训练爬升到一半时的两行，每个世界一行，都是奖励模型最不喜欢的。每列是一步（取这一行的最后几步），
+# 学来的奖励，怎样变成对每一步的评语？下面是训练前三分之一里的两行，每个世界一行，都是奖励模型最不喜欢的。每列是一步（取这一行的最后几步），
 # 最上面写着做了什么。绿色大于 0，红色小于 0；两行价值共用一个色标，它们下面的三行共用另一个。
 # **true V** 是从那个状态接着玩 64 次的平均，由同一个奖励模型打分，再减去 KL 惩罚。
 
