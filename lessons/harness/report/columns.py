@@ -8,13 +8,12 @@ from rich.text import Text
 
 from lessons.harness.report.phrases import phrase
 from lessons.harness.report.screen import Screen, clock
+from lessons.harness.report.style import ON_SCREEN
 
 WIDTH = 80
 TURN = 7  # columns for 12/200
 LONGEST_HEAD = "reward_model turn"
 """An algorithm's name may reach into the column of turns, whose head is short."""
-COLOURS = ("#cc6a1f", "#3d7cc9", "#2f8f4e", "#a85fb5")
-"""Each is readable on a white terminal and on a black one (contrast 3.7 or more)."""
 USUAL = {"first_ratio": (0.9999, 1.0001), "sampler_gap": (0.0, 1e-3)}
 """What is told only outside these limits."""
 
@@ -49,7 +48,7 @@ class Columns:
     def __init__(self, screen: Screen, worlds: Sequence[str], language: str) -> None:
         """Give each world, named in one word, its colour."""
         self.screen, self.language = screen, language
-        self.colour = dict(zip(worlds, COLOURS, strict=False))
+        self.colour = dict(zip(worlds, ON_SCREEN, strict=False))
         self.width = max(*map(len, worlds), len(LONGEST_HEAD) - TURN - 1)
         self.explained: set[str] = set()
         self.shown: tuple[Quantity, ...] = ()
