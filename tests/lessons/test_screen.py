@@ -21,7 +21,7 @@ from rich.text import Text
 
 from lessons.best_of_n import compared
 from lessons.harness.command_line import Options, reader_language
-from lessons.harness.report.columns import WIDTH, Columns, cell
+from lessons.harness.report.columns import QUANTITIES, WIDTH, Columns, cell
 from lessons.harness.report.phrases import PHRASES, phrase
 from lessons.harness.report.screen import Screen, clock
 from lessons.harness.report.style import ON_SCREEN
@@ -97,7 +97,9 @@ def test_an_algorithm_without_episodes_has_no_columns_of_dashes(capsys):
 
 
 def test_numbers_of_a_row_are_never_minus_zero():
-    assert cell(-0.001, "{:.2f}") == "0.00" and cell(-0.0004, "{:.1%}") == "0.0%" and cell(-0.01, "{:.2f}") == "-0.01"
+    numbers = [each for each in QUANTITIES if each.name != "left"]
+    assert not [each.name for each in numbers if "-" in cell(-1e-9, each.form) or "-" not in cell(-100.0, each.form)]
+    assert cell(-0.01, "{:z.2f}") == "-0.01" and cell(None, "{:z.2f}") == "–"
     assert clock(7.4) == "0:07" and clock(3725) == "1:02:05"
 
 

@@ -20,7 +20,7 @@ USUAL = {"first_ratio": (0.9999, 1.0001), "sampler_gap": (0.0, 1e-3)}
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number of a record, and how it stands in its column."""
+    """A number of a record, and how it stands in its column; the z in a form keeps the sign from a 0."""
 
     name: str
     head: str
@@ -29,14 +29,14 @@ class Quantity:
 
 
 QUANTITIES = (
-    Quantity("steps", "steps", 7, "{:,.0f}"),
+    Quantity("steps", "steps", 7, "{:z,.0f}"),
     Quantity("return", "return", 7, "{:z.2f}"),
     Quantity("length", "length", 6, "{:z.1f}"),
     Quantity("loss", "loss", 7, "{:z.4f}"),
-    Quantity("accuracy", "accur.", 6, "{:.1%}"),
+    Quantity("accuracy", "accur.", 6, "{:z.1%}"),
     Quantity("kl_per_episode", "KL", 6, "{:z.2f}"),
     Quantity("entropy", "entropy", 7, "{:z.3f}"),
-    Quantity("clip_fraction", "clipped", 7, "{:.1%}"),
+    Quantity("clip_fraction", "clipped", 7, "{:z.1%}"),
     Quantity("explained_variance", "critic", 6, "{:z.2f}"),
     Quantity("left", "left", 5, "{}"),
 )
@@ -83,11 +83,8 @@ def is_shown(name: str, record: Mapping[str, Any]) -> bool:
 
 
 def cell(value: Any, form: str) -> str:
-    """Return the value in its column's format, never as -0, or a dash where there is none yet."""
-    if value is None:
-        return "–"
-    text = form.format(value)
-    return text.lstrip("-") if isinstance(value, float) and float(text.strip("%").replace(",", "")) == 0 else text
+    """Return the value in its column's format, or a dash where there is none yet."""
+    return "–" if value is None else form.format(value)
 
 
 def legend(heads: Sequence[str], language: str) -> list[str]:
