@@ -14,7 +14,7 @@ from rich.table import Table
 from lessons.harness.build import saved_scorer
 from lessons.harness.command_line import Options, parse_command_line
 from lessons.harness.machine import INTERRUPTED, configure_torch, exit_with, machine_info, new_folder
-from lessons.harness.report.numbers import number, percent
+from lessons.harness.report.numbers import number, result
 from lessons.harness.report.phrases import phrase, result_name
 from lessons.harness.report.screen import Screen
 from lessons.harness.settings import BestOfNSettings
@@ -84,9 +84,9 @@ def compared(world: World, results: dict[str, Any], n: int, language: str) -> Ta
 
 def told(world: World, results: Results, name: str) -> str:
     """Return one result for people: a share with its interval, anything else as a number."""
-    if name not in world.shares:
-        return number(results[name])
-    return percent(results[name], wilson(results[name], int(results[world.trials])))
+    is_share = name in world.shares
+    interval = wilson(results[name], int(results[world.trials])) if is_share else None
+    return result(results[name], interval, is_share=is_share)
 
 
 if __name__ == "__main__":

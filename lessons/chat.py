@@ -17,7 +17,7 @@ import tyro
 from rich.console import Console
 
 from lessons.harness.machine import configure_torch, exit_with, program, write_utf8
-from lessons.harness.report.columns import COLOURS
+from lessons.harness.report.style import ON_SCREEN
 from lessons.worlds.chat_model.hub import SMOLLM2
 from lessons.worlds.chat_model.models import open_chat_model
 from lessons.worlds.chat_model.world import ChatModel
@@ -189,7 +189,7 @@ def main() -> None:
             console.print(
                 f"{options.model}> {other.answer(text, generator, greedy=options.greedy)}",
                 markup=False,
-                style=COLOURS[1],
+                style=ON_SCREEN[1],
             )
             if hint := other.hint(text):
                 console.print(hint, markup=False, style="dim")

@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 
 from lessons.harness.play_settings import PPOSettings
 from lessons.harness.recipe import Recipe, Record
 from lessons.harness.run import Run
 from lessons.harness.session import main
+from lessons.harness.warm_up import next_update
 from rl_core.algorithms.ppo import PPOConfig, ppo
 from rl_core.rollout import relabel, rollout
 
@@ -69,23 +68,6 @@ def train(run: Run) -> Iterator[Record]:
             metrics = ppo(run.network, run.reference, run.optimizer, played, update, run.generator)
         run.schedule.step()
         yield run.record(metrics, time.perf_counter() - began)
-
-
-@contextmanager
-def next_update(run: Run) -> Iterator[PPOConfig]:
-    """Give what the next update reads; while the critic warms up, the policy is frozen until the update is done."""
-    update: PPOConfig = run.config.update
-    if run.iteration >= run.config.passes_before:
-        yield update
-        return
-    policy, _critic = (group["params"] for group in run.optimizer.param_groups)
-    for weight in policy:
-        weight.requires_grad_(False)
-    try:
-        yield replace(update, epochs=run.config.warmup_epochs)
-    finally:
-        for weight in policy:
-            weight.requires_grad_(True)
 
 
 RECIPE = Recipe("ppo", SETTINGS, train, needs_critic=True)

@@ -1,13 +1,13 @@
 """RLHF in three steps in one world: `python -m lessons.rlhf --world cartpole`, or language.
 
-SFT (a clone), a reward model learnt from pairs of its episodes, and PPO on that model's rewards, anchored to the clone.
-The world's own reward is never shown to PPO.
+SFT (a clone), a reward model learned from pairs of its episodes, and PPO on that model's rewards, anchored to the
+clone. The world's own reward is never shown to PPO.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from lessons import ppo, reward_model, sft
 from lessons.harness.build import check_data
@@ -79,9 +79,17 @@ SETTINGS = {
 STEPS = (sft.RECIPE, reward_model.RECIPE, ppo.RECIPE)
 
 
+class Done(NamedTuple):
+    """What the steps before the one under way have come to."""
+
+    iterations: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+
 @dataclass
 class Stages:
-    """Three runs, each starting where the one before ended, with the face of one."""
+    """Three runs, each starting where the one before ended, that answer as one `Run` does."""
 
     recipe: Recipe
     world: World
@@ -92,7 +100,7 @@ class Stages:
     quick: bool
     now: Run = field(init=False)
     number: int = 0
-    before: list[int | float] = field(default_factory=lambda: [0, 0, 0.0])  # iterations, steps, seconds of those done
+    before: Done = field(default_factory=Done)
     stage_results: dict[str, Results] = field(default_factory=dict)
 
     @classmethod
@@ -130,37 +138,37 @@ class Stages:
         name = self.now.recipe.name
         self.now.export(self.folder / name)
         self.stage_results[name] = results
-        self.before = [self.iteration, self.steps, self.seconds]
+        self.before = Done(self.iteration, self.steps, self.seconds)
         self.enter(self.number + 1)
 
     @property
     def iteration(self) -> int:
         """Return how many turns are done."""
-        return int(self.before[0]) + self.now.iteration
+        return self.before.iterations + self.now.iteration
 
     @property
     def steps(self) -> int:
-        """Return how many live steps were learnt from."""
-        return int(self.before[1]) + self.now.steps
+        """Return how many live steps were learned from."""
+        return self.before.steps + self.now.steps
 
     @property
     def seconds(self) -> float:
         """Return how long it took."""
-        return self.before[2] + self.now.seconds
+        return self.before.seconds + self.now.seconds
 
     @property
     def solved_at(self) -> tuple[int, float] | None:
-        """Return when a look at the truth first was what the world asks for: (steps, seconds)."""
+        """Return when an evaluation first was what the world asks for: (steps, seconds)."""
         solved = self.now.solved_at
-        return None if solved is None else (int(self.before[1]) + solved[0], self.before[2] + solved[1])
+        return None if solved is None else (self.before.steps + solved[0], self.before.seconds + solved[1])
 
     @property
     def headline(self) -> str:
-        """Return the number of the truth that the curves show."""
+        """Return the result that the curves show."""
         return self.world.headline
 
     def trials(self, name: str, results: Results) -> int | None:
-        """Return in how many trials a number of the truth was counted; None where it is no share of any."""
+        """Return in how many trials a result was counted; None where it is no share of any."""
         return self.now.trials(name, results)
 
     def bounds(self, before: Results, after: Results) -> Results:
@@ -168,11 +176,11 @@ class Stages:
         return self.now.bounds(self.stage_results.get("sft", before), after)
 
     def evaluate(self, **asked: Any) -> Results:
-        """Return the truth about what the step under way trains."""
+        """Return what is measured of what the step under way trains."""
         return self.now.evaluate(**asked)
 
     def quick_evaluate(self, *, seed: int) -> Results:
-        """Return a quick look at it when one is due."""
+        """Return a quick evaluation of it when one is due."""
         return self.now.quick_evaluate(seed=seed)
 
     def export(self, folder: Path) -> None:
@@ -181,13 +189,13 @@ class Stages:
 
     def save(self, path: Path) -> None:
         """Write the step under way to a checkpoint; the steps before it are in the folder."""
-        self.now.save(path, number=self.number, before=self.before, stage_results=self.stage_results)
+        self.now.save(path, number=self.number, before=list(self.before), stage_results=self.stage_results)
 
     def load(self, path: Path) -> None:
         """Go back to a checkpoint of a run like this one."""
         self.enter(checkpoint.read(path)["about"]["extra"]["number"])
         extra = self.now.load(path)
-        self.before, self.stage_results = list(extra["before"]), extra["stage_results"]
+        self.before, self.stage_results = Done(*extra["before"]), extra["stage_results"]
 
 
 def train(run: Stages) -> Iterator[Record]:

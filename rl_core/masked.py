@@ -6,15 +6,17 @@ Every function of the maths selects its own cells, so that each of them can be c
 import torch
 from torch import Tensor
 
-from rl_core.errors import InvalidArgument
+from rl_core.errors import InvalidArgument, InvalidType
 
 
 def select(x: Tensor, mask: Tensor) -> Tensor:
     """Return x where the mask is True and exactly 0 elsewhere.
 
     Select before any arithmetic, never after: a NaN or inf that reaches `exp` or a product gives NaN gradients
-    even where the result is thrown away, since inf * 0 is NaN.
+    even where the result is thrown away, since inf * 0 is NaN. Raises InvalidType for a mask of numbers.
     """
+    if mask.dtype != torch.bool:
+        raise InvalidType(f"mask is of {mask.dtype}, and numbers do not say which cells count; pass mask.bool().")
     check_shapes(mask=mask, x=x)
     return torch.where(mask, x, 0.0)
 

@@ -119,7 +119,7 @@ def _play_on(
     generator: torch.Generator,
     rewards: Rewards,
 ) -> tuple[Tensor, Tensor]:
-    """Return the discounted return of each continuation of each cell beside which of them count, both [n, samples]."""
+    """Return the discounted return of each continuation of each cell, and which of them count, both [n, samples]."""
     states = states_at(played, cells.repeat_interleave(samples, dim=0))
     onward = rollout(env.restart(states), network, generator, group_size=samples)
     paid = rewards.of(onward)

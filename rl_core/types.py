@@ -139,8 +139,14 @@ class Episodes(Tensors):
         return type(self)(prompt=Prompt.empty(int(live.sum()), live.device), **steps)
 
     def as_rows(self, x: Tensor) -> Tensor:
-        """Return numbers of the rows of `as_steps()`, [N, 1], in the places of the steps, [B, T]; [B, T] as it is."""
-        return x if x.shape == self.mask.shape else x.new_zeros(self.mask.shape).masked_scatter(self.mask, x)
+        """Return numbers [N, 1] of the rows of `as_steps()` in the steps' places, [B, T]; raise InvalidArgument for
+        too few or too many. Numbers [B, T] come back as they are.
+        """
+        if x.shape == self.mask.shape:
+            return x
+        if x.shape != (live := int(self.mask.sum()), 1):
+            raise InvalidArgument(f"x has shape {tuple(x.shape)}, beside {live} live steps; pass [{live}, 1].")
+        return x.new_zeros(self.mask.shape).masked_scatter(self.mask, x)
 
     def trim(self) -> Self:
         """Return the same rows without the columns that are padding in all of them; one stays where all are."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lessons.harness.recipe import Recipe
-from lessons.worlds import Advance, Results, World, nobody
+from lessons.worlds import Advance, Results, World, all_reached, nobody
 from lessons.worlds.learners import Policy, RewardModel
 from rl_core.algorithms.reward_model import accuracy
 from rl_core.losses.reward_model import ranking_accuracy
@@ -48,7 +48,7 @@ class Evaluated:
         if self.recipe.trains_reward_model:
             return self.evaluate(seed=seed, quick=True)
         results = self.world.quick_evaluate(self.network, seed=seed, device=self.device, reference=self.reference)
-        if self.solved_at is None and self.world.solved(results):
+        if self.solved_at is None and all_reached(self.world.targets, results):
             self.solved_at = (self.steps, self.seconds)
         return results
 

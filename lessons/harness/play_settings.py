@@ -48,12 +48,6 @@ class PlaySettings(Settings):
         """Return how many rows share a start because they are compared; None: each has its own."""
         return None
 
-    @property
-    def micro_rows(self) -> int | None:
-        """Return how many rows may be in a forward pass; None: all."""
-        rows: int | None = self.update.micro_rows
-        return rows
-
 
 @dataclass(frozen=True)
 class PPOSettings(PlaySettings):

@@ -59,11 +59,6 @@ class Settings(Config):
         return self.iterations
 
     @property
-    def micro_rows(self) -> int | None:
-        """Return how many rows may be in a forward pass; None: all."""
-        return None
-
-    @property
     def passes_before(self) -> int:
         """Return for how many moves nothing but a critic learns."""
         return 0
@@ -80,11 +75,6 @@ class SFTSettings(Settings):
     def quick_changes(self) -> dict[str, Any]:
         """Return what a smoke run has less of."""
         return super().quick_changes() | {"demonstrations": min(QUICK_DEMONSTRATIONS, self.demonstrations)}
-
-    @property
-    def micro_rows(self) -> int | None:
-        """Return how many rows may be in a forward pass; None: all."""
-        return self.update.micro_rows
 
 
 @dataclass(frozen=True)
@@ -116,11 +106,6 @@ class RewardModelSettings(PairSettings):
 
     update: RewardModelConfig = field(default_factory=RewardModelConfig)
 
-    @property
-    def micro_rows(self) -> int | None:
-        """Return how many rows may be in a forward pass; None: all."""
-        return self.update.micro_rows
-
 
 @dataclass(frozen=True)
 class DPOSettings(PairSettings):
@@ -136,18 +121,9 @@ class DPOSettings(PairSettings):
     """The reference of the loss: the policy at the start of the run, or at the start of the round."""
     update: DPOConfig = field(default_factory=DPOConfig)
 
-    def __post_init__(self) -> None:
-        """Check every field, and that a learner's own pairs are not swapped."""
-        super().__post_init__()
-
     def quick_changes(self) -> dict[str, Any]:
         """Return what a smoke run has less of."""
         return super().quick_changes() | {"passes": 1}
-
-    @property
-    def micro_rows(self) -> int | None:
-        """Return how many rows may be in a forward pass; None: all."""
-        return self.update.micro_rows
 
     @property
     def passes_in_all(self) -> int:

@@ -42,7 +42,35 @@ def all_reached(targets: Iterable[Target], results: Results) -> bool:
     return all(target.is_reached(results[target.name]) for target in targets)
 
 
-class World(Protocol):
+class Shown(Protocol):
+    """What a world has for people's eyes: reports and notebooks ask for it, and no training does."""
+
+    def question(self, played: Rollout, row: int) -> str:
+        """Return how a row began, for people."""
+        ...
+
+    def words(self, played: Rollout, row: int) -> list[str]:
+        """Return each live step of a row in a few characters, for people."""
+        ...
+
+    def text(self, played: Rollout, row: int) -> str:
+        """Return what a row did as one text."""
+        ...
+
+    def scene(self, axes: Any, before: Rollout, after: Rollout) -> Callable[[int], None]:
+        """Draw the same starts before and after into some axes; return what moves them to that step."""
+        ...
+
+    def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
+        """Return the file, written into the folder, that shows the same starts before and after."""
+        ...
+
+    def analogy(self, played: Rollout, network: Policy) -> dict[str, str]:
+        """Return what state, action, policy, reward and environment are here, told from live objects."""
+        ...
+
+
+class World(Shown, Protocol):
     """What a lesson may ask. Every method that draws takes a seed; every method that builds takes a device.
 
     The networks and reward models that a world is given are those that it has built.
@@ -182,11 +210,7 @@ class World(Protocol):
     def quick_evaluate(
         self, network: Policy, *, seed: int, device: str = "cpu", reference: Policy | None = None
     ) -> Results:
-        """Return as many of those results as `solved` needs, fast enough to be asked while training."""
-        ...
-
-    def solved(self, results: Results) -> bool:
-        """Return whether the results are what the world asks for."""
+        """Return as many of those results as `targets` name, fast enough to be asked while training."""
         ...
 
     def bounds(self, before: Results, after: Results) -> Results:
@@ -197,32 +221,8 @@ class World(Protocol):
         """Return an environment of whole, unseen episodes whose first starts depend on the seed alone."""
         ...
 
-    def question(self, played: Rollout, row: int) -> str:
-        """Return how a row began, for people."""
-        ...
-
-    def words(self, played: Rollout, row: int) -> list[str]:
-        """Return each live step of a row in a few characters, for people."""
-        ...
-
-    def text(self, played: Rollout, row: int) -> str:
-        """Return what a row did as one text."""
-        ...
-
-    def scene(self, axes: Any, before: Rollout, after: Rollout) -> Callable[[int], None]:
-        """Draw the same starts before and after into some axes; return what moves them to that step."""
-        ...
-
-    def show(self, before: Rollout, after: Rollout, folder: Path) -> Path:
-        """Return the file, written into the folder, that shows the same starts before and after."""
-        ...
-
     def save(self, network: Policy, folder: Path) -> None:
         """Write the policy so that `network(str(folder))` opens it."""
-        ...
-
-    def analogy(self, played: Rollout, network: Policy) -> dict[str, str]:
-        """Return what state, action, policy, reward and environment are here, told from live objects."""
         ...
 
 

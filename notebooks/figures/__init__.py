@@ -1,8 +1,8 @@
 """What the notebooks show: excerpts, tables, figures and runs under way. Nothing else uses it."""
 
 from lessons.harness.report.curves import curve
-from lessons.harness.report.style import BAD, EDGE, GOOD, INK, PALE
-from notebooks.figures.page import compare, excerpt, functions_used, panels, plain, shape_of, show, spread, table
+from lessons.harness.report.style import BAD, EDGE, GOOD, INK, PALE, plain
+from notebooks.figures.page import compare, excerpt, functions_used, panels, shape_of, show, spread, table
 from notebooks.figures.runs import COLOUR, HELD_OUT, SEED, finish, new_run, progress, watch
 
 __all__ = [

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lessons.harness.report.numbers import signed
 from lessons.harness.report.style import BAD, EDGE, GOOD, INK, PALE
 from notebooks.figures.credit import SIGNS
 from notebooks.figures.page import panels
@@ -44,7 +45,7 @@ def group_bars(groups: Sequence[Group], unit: Sequence[str]) -> Figure:
         right.axvline(0, color=INK, lw=0.8)
         for place, advantage in enumerate(group.advantages):
             side = 1 if advantage >= 0 else -1
-            right.annotate(f"{advantage:+.2f}", (advantage, place), (4 * side, 0), textcoords="offset points",
+            right.annotate(signed(advantage), (advantage, place), (4 * side, 0), textcoords="offset points",
                            ha="left" if side > 0 else "right", va="center", fontsize=8, color=INK)  # fmt: skip
         right.margins(x=0.22)
         right.set_xlabel("advantage A", color=INK, fontsize=9)
@@ -87,8 +88,7 @@ def _tree(axes: Axes, group: Group, ways: Sequence[tuple[str, ...]], most: int) 
         axes.text(x, height, word, ha="center", va="center", fontsize=8.5, color=INK, zorder=3, bbox=box)
         siblings = sum(other[:-1] == way[:-1] and len(other) == depth for other in heights)
         if siblings > 1 or not depth:
-            total = f"{sums[way]:+.1f}" if abs(sums[way]) >= 0.05 else "0"
-            axes.annotate(total, (x, height), (0, 9), textcoords="offset points", ha="center",
+            axes.annotate(signed(sums[way], 1), (x, height), (0, 9), textcoords="offset points", ha="center",
                           fontsize=7, color=INK)  # fmt: skip
     for way in ways:
         members = [r for words, r in zip(group.words, group.returns, strict=True) if tuple(words[:most]) == way]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import rl_core
 from lessons.harness.report.numbers import markdown_table, number
-from lessons.harness.report.style import INK, PALE
+from lessons.harness.report.style import INK, plain
 from rl_core.errors import InvalidArgument
 
 CORE = Path(rl_core.__file__).resolve().parent
@@ -95,16 +95,6 @@ def panels(rows: int, columns: int, *, width: float = 8.6, height: float = 3.2, 
     for axes in grid.flat:
         plain(axes)
     return figure, grid
-
-
-def plain(axes: Axes) -> Axes:
-    """Return the axes without a frame, with a pale grid."""
-    axes.grid(color=PALE, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, labelsize=8, length=0)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    return axes
 
 
 def label(axes: Axes, x: float, y: float, words: str, *, size: float, color: str = INK, weight: str = "normal") -> None:

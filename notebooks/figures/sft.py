@@ -7,15 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from lessons.harness.report.style import BAD, COLOURS, EDGE, INK, PAPER, STILL
+from lessons.harness.report.style import BAD, COLOURS, EDGE, END, INK, PAPER, SEEN, STILL
 from lessons.worlds.measure import wilson
 from notebooks.figures.credit import drawable
 from notebooks.figures.page import panels
 
-END = "#173a63"
 FACES = {
     "prompt": (PAPER, STILL),
-    "seen": ("#dfe2e6", INK),
+    "seen": (SEEN, INK),
     "action": (COLOURS[1], "white"),
     "end": (END, "white"),
 }

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import chisquare
 
 from rl_core.advantages import gae, kl_shaped_rewards, normalize
-from rl_core.errors import InvalidArgument, RLCoreError
+from rl_core.errors import InvalidArgument, InvalidType, RLCoreError
 from rl_core.evaluate import evaluate_actions, sample
 from rl_core.losses.kl import kl_k1, kl_k2, kl_k3
 from rl_core.losses.policy_gradient import policy_gradient_loss
@@ -55,6 +55,20 @@ def test_a_mask_keeps_sums_and_means_by_hand():
         assert select(torch.full((2, 2), junk), ~torch.ones(2, 2).bool()).tolist() == [[0, 0], [0, 0]]
     with pytest.raises(InvalidArgument, match="mask"):
         masked_mean(x, torch.zeros(2, 2).bool())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.uint8], ids=str)
+def test_a_mask_of_numbers_is_refused_wherever_it_is_given(dtype):
+    x, mask = torch.ones(2, 3), torch.ones(2, 3, dtype=dtype)
+    never = torch.zeros(2, 3, dtype=torch.bool)
+    for call in (
+        lambda: select(x, mask),
+        lambda: masked_mean(x, mask),
+        lambda: sft_loss(x, mask),
+        lambda: gae(x, torch.ones(2, 4), never, mask, gamma=1.0, lam=1.0),
+    ):
+        with pytest.raises(InvalidType, match=rf"mask.*{dtype}.*mask\.bool\(\)"):
+            call()
 
 
 def test_evaluation_reads_the_probability_of_each_chosen_action_whatever_the_offset():

@@ -1,11 +1,13 @@
 """Rows of episodes, chosen, joined and judged anew: the best of n, relabelling, and pairs, by pencil."""
 
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
 from rl_core.advantages import gae
+from rl_core.errors import InvalidArgument
 from rl_core.pairs import Pairs, ReferencedPairs
 from rl_core.rollout import best_of_n, relabel, rollout
 from rl_core.types import Episodes, Prompt, Rollout
@@ -44,6 +46,14 @@ def test_the_best_of_n_by_pencil():
     assert best_of_n(played, 2).obs[:, 0].tolist() == [0, 2, 4]
     assert best_of_n(played, 6).obs[:, 0].tolist() == [2]
     assert torch.equal(best_of_n(played, 1).rewards, played.rewards)
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (4, 1), (3,), (1, 3), (3, 2)])
+def test_numbers_that_are_not_one_for_each_live_step_have_no_place_in_the_rows(shape):
+    played = played_for([[1.0, 2.0], [3.0, 4.0]], [[True, True], [True, False]])
+    assert played.as_rows(torch.tensor([[5.0], [6.0], [7.0]])).tolist() == [[5, 6], [7, 0]]
+    with pytest.raises(InvalidArgument, match=rf"x has shape {re.escape(str(shape))}.*3 live steps; pass"):
+        played.as_rows(torch.ones(shape))
 
 
 def test_of_equals_the_first_is_taken():

@@ -10,13 +10,14 @@ from lessons.harness.report.numbers import markdown_table, number, percent, sign
 
 def test_the_examples_in_the_docstrings_hold():
     outcome = doctest.testmod(numbers)
-    assert outcome.attempted == 3 and not outcome.failed
+    assert outcome.attempted == 4 and not outcome.failed
 
 
 @pytest.mark.parametrize(
     "value, text",
     [(-0.0, "0"), (-1e-9, "0.00"), (-0.0049, "0.00"), (99.994, "99.99"), (100.4, "100"), (-1234.5, "-1,234"),
-     (0.9949, "0.99"), (0.9951, "0.995"), (1.0, "1"), (17, "17"), (2.5, "2.50"), (float("inf"), "inf")],
+     (0.9949, "0.99"), (0.9951, "0.995"), (0.99949, "0.999"), (0.9999, ">0.999"),
+     (1.0, "1"), (17, "17"), (2.5, "2.50"), (float("inf"), "inf")],
 )  # fmt: skip
 def test_a_number_has_the_digits_that_it_deserves(value, text):
     assert number(value) == text

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,9 +21,10 @@ from rich.text import Text
 
 from lessons.best_of_n import compared
 from lessons.harness.command_line import Options, reader_language
-from lessons.harness.report.columns import COLOURS, WIDTH, Columns, cell
+from lessons.harness.report.columns import QUANTITIES, WIDTH, Columns, cell
 from lessons.harness.report.phrases import PHRASES, phrase
 from lessons.harness.report.screen import Screen, clock
+from lessons.harness.report.style import ON_SCREEN
 from lessons.harness.report.summary import names_of, one_start
 from lessons.harness.session import run_session
 from lessons.side_by_side import RECIPES
@@ -95,7 +97,9 @@ def test_an_algorithm_without_episodes_has_no_columns_of_dashes(capsys):
 
 
 def test_numbers_of_a_row_are_never_minus_zero():
-    assert cell(-0.001, "{:.2f}") == "0.00" and cell(-0.0004, "{:.1%}") == "0.0%" and cell(-0.01, "{:.2f}") == "-0.01"
+    numbers = [each for each in QUANTITIES if each.name != "left"]
+    assert not [each.name for each in numbers if "-" in cell(-1e-9, each.form) or "-" not in cell(-100.0, each.form)]
+    assert cell(-0.01, "{:z.2f}") == "-0.01" and cell(None, "{:z.2f}") == "–"
     assert clock(7.4) == "0:07" and clock(3725) == "1:02:05"
 
 
@@ -105,15 +109,20 @@ def luminance(colour):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", ON_SCREEN)
 def test_colours_are_readable_on_white_and_on_black(colour):
     """WCAG 2: contrast is (lighter + 0.05) / (darker + 0.05); 3 is asked of large text, steel_blue1 has 1.7."""
     assert 1.05 / (luminance(colour) + 0.05) >= 3.7 and (luminance(colour) + 0.05) / 0.05 >= 3.7
 
 
-def test_every_phrase_is_there_in_both_languages_with_the_same_values():
-    import re
+def test_every_colour_is_chosen_in_one_place():
+    root = Path(__file__).parents[2]
+    files = [path for part in ("lessons", "notebooks/figures", "benchmarks") for path in (root / part).rglob("*.py")]
+    assert [p.name for p in files if re.search(r"['\"]#[0-9a-fA-F]{3,8}['\"]", p.read_text("utf-8"))] == ["style.py"]
+    assert sum("axes.spines" in path.read_text("utf-8") for path in files) == 1
 
+
+def test_every_phrase_is_there_in_both_languages_with_the_same_values():
     for english, chinese in PHRASES.values():
         assert set(re.findall(r"{(\w+)", chinese)) <= set(re.findall(r"{(\w+)", english)) and bool(english) == bool(
             chinese

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lessons.harness.report.numbers import markdown_table, number, percent, signed
+from lessons.harness.report.numbers import markdown_table, number, percent, result, signed
 from lessons.worlds.chat_model.demonstrations import Talk
 from lessons.worlds.chat_model.world import ChatModel
 from lessons.worlds.measure import wilson
@@ -108,13 +108,12 @@ def truth_table(world: ChatModel, stages: Mapping[str, Stage]) -> Table:
 
 def cell(world: ChatModel, results: Mapping[str, float], key: str) -> str:
     """Return one number for people: a share with its interval, anything else as it is."""
-    is_share = key in world.shares
-    return written(results[key], wilson(results[key], int(results[world.trials])) if is_share else None)
+    return cell_of(results[key], intervals(world, results).get(key))
 
 
-def written(value: float, interval: Sequence[float] | None) -> str:
-    """Return a share with its interval, or a number that has none."""
-    return number(value) if interval is None else percent(value, interval, digits=0)
+def cell_of(value: float, interval: Sequence[float] | None) -> str:
+    """Return one number for people: a share is what has an interval."""
+    return result(value, interval, is_share=interval is not None, digits=0)
 
 
 def in_markdown(summary: Mapping[str, Any]) -> str:
@@ -122,7 +121,7 @@ def in_markdown(summary: Mapping[str, Any]) -> str:
     stages = summary["before_and_after"]
     intervals_of = summary["intervals"]
     rows = [
-        [words.strip(), *(written(results[key], intervals_of[name].get(key)) for name, results in stages.items())]
+        [words.strip(), *(cell_of(results[key], intervals_of[name].get(key)) for name, results in stages.items())]
         for key, words in ROWS.items()
     ]
     minutes = (number(summary["seconds_of"][name] / 60) for name in stages)

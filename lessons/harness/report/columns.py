@@ -8,20 +8,19 @@ from rich.text import Text
 
 from lessons.harness.report.phrases import phrase
 from lessons.harness.report.screen import Screen, clock
+from lessons.harness.report.style import ON_SCREEN
 
 WIDTH = 80
 TURN = 7  # columns for 12/200
 LONGEST_HEAD = "reward_model turn"
 """An algorithm's name may reach into the column of turns, whose head is short."""
-COLOURS = ("#cc6a1f", "#3d7cc9", "#2f8f4e", "#a85fb5")
-"""Each is readable on a white terminal and on a black one (contrast 3.7 or more)."""
 USUAL = {"first_ratio": (0.9999, 1.0001), "sampler_gap": (0.0, 1e-3)}
 """What is told only outside these limits."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number of a record, and how it stands in its column."""
+    """A number of a record, and how it stands in its column; the z in a form keeps the sign from a 0."""
 
     name: str
     head: str
@@ -30,14 +29,14 @@ class Quantity:
 
 
 QUANTITIES = (
-    Quantity("steps", "steps", 7, "{:,.0f}"),
+    Quantity("steps", "steps", 7, "{:z,.0f}"),
     Quantity("return", "return", 7, "{:z.2f}"),
     Quantity("length", "length", 6, "{:z.1f}"),
     Quantity("loss", "loss", 7, "{:z.4f}"),
-    Quantity("accuracy", "accur.", 6, "{:.1%}"),
+    Quantity("accuracy", "accur.", 6, "{:z.1%}"),
     Quantity("kl_per_episode", "KL", 6, "{:z.2f}"),
     Quantity("entropy", "entropy", 7, "{:z.3f}"),
-    Quantity("clip_fraction", "clipped", 7, "{:.1%}"),
+    Quantity("clip_fraction", "clipped", 7, "{:z.1%}"),
     Quantity("explained_variance", "critic", 6, "{:z.2f}"),
     Quantity("left", "left", 5, "{}"),
 )
@@ -49,7 +48,7 @@ class Columns:
     def __init__(self, screen: Screen, worlds: Sequence[str], language: str) -> None:
         """Give each world, named in one word, its colour."""
         self.screen, self.language = screen, language
-        self.colour = dict(zip(worlds, COLOURS, strict=False))
+        self.colour = dict(zip(worlds, ON_SCREEN, strict=False))
         self.width = max(*map(len, worlds), len(LONGEST_HEAD) - TURN - 1)
         self.explained: set[str] = set()
         self.shown: tuple[Quantity, ...] = ()
@@ -84,11 +83,8 @@ def is_shown(name: str, record: Mapping[str, Any]) -> bool:
 
 
 def cell(value: Any, form: str) -> str:
-    """Return the value in its column's format, never as -0, or a dash where there is none yet."""
-    if value is None:
-        return "–"
-    text = form.format(value)
-    return text.lstrip("-") if isinstance(value, float) and float(text.strip("%").replace(",", "")) == 0 else text
+    """Return the value in its column's format, or a dash where there is none yet."""
+    return "–" if value is None else form.format(value)
 
 
 def legend(heads: Sequence[str], language: str) -> list[str]:

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lessons.harness.report.snapshot import Snapshot
-from lessons.harness.report.style import COLOURS, INK, PALE
+from lessons.harness.report.style import BAD, COLOURS, GOOD, INK, plain
 
-SHARES = ("#b5462f", "#2f6db5", "#2f8f4e", "#a85fb5")
+SHARES = {"polite": GOOD, "passed": GOOD, "rude": BAD}  # any other: ink
 LINES = (
     ("accuracy", "share of pairs\nrightly told apart"),
     ("kl_per_episode", "KL to the reference\n(nats per episode)"),
@@ -62,7 +62,8 @@ def shares(axes: Axes, look: Look, rows: Sequence[dict[str, Any]]) -> None:
     if not names:
         axes.axis("off")
         return
-    for name, colour in zip(names, SHARES, strict=False):
+    for name in names:
+        colour = SHARES.get(name, INK)
         axes.plot(*results(look, rows, name), color=colour, lw=1.8, marker="o", ms=3, label=name)
         limit(axes, run, name, colour)
     plain(axes)
@@ -107,11 +108,3 @@ def curve(
     if points:
         axes.plot(*zip(*points, strict=True), color=colour, lw=1.8, label=label, alpha=alpha)
     plain(axes)
-
-
-def plain(axes: Axes) -> None:
-    """Take away all ink that shows no data."""
-    axes.grid(color=PALE, lw=0.8)
-    axes.tick_params(colors=INK, labelsize=8, length=0)
-    for side in axes.spines.values():
-        side.set_visible(False)

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 def number(value: float) -> str:
     """Return a number with the digits that it deserves: 1,234; 12.35; 0.997, which is not 1; a whole one has none.
 
-    >>> [number(value) for value in (1234.5, 12.345, 0.9968, 40.0, -0.001)]
-    ['1,234', '12.35', '0.997', '40', '0.00']
+    >>> [number(value) for value in (1234.5, 12.345, 0.9968, 0.9999, 40.0, -0.001)]
+    ['1,234', '12.35', '0.997', '>0.999', '40', '0.00']
     """
+    if 0.9995 <= value < 1:
+        return ">0.999"
     if value == round(value, 0) or abs(value) >= 100:
         return f"{value:z,.0f}"
     digits = 3 if 0.995 <= value < 1 else 2
@@ -36,6 +38,15 @@ def percent(share: float, interval: Sequence[float] | None = None, *, digits: in
         return text
     low, high = (percent(end, digits=digits) for end in interval)
     return f"{text} [{low}, {high}]"
+
+
+def result(value: float, interval: Sequence[float] | None = None, *, is_share: bool, digits: int = 1) -> str:
+    """Return a result of an evaluation: a share in percent, with its interval where one is given, or a number.
+
+    >>> result(0.5, (0.402, 0.598), is_share=True, digits=0), result(12.345, is_share=False)
+    ('50% [40%, 60%]', '12.35')
+    """
+    return percent(value, interval, digits=digits) if is_share else number(value)
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = "") -> str:

@@ -39,7 +39,7 @@ def take_snapshot(
     env = run.world.examples(EXAMPLES, seed=seed, device=run.device)
     played = rollout(env, run.network, torch.Generator(run.device).manual_seed(seed))
     if run.scorer is not None:
-        played = relabel(played, run.scorer, micro_rows=run.config.micro_rows)
+        played = relabel(played, run.scorer, micro_rows=run.config.update.micro_rows)
     batch, truth = batch_of(run, played), truth_of(run, env, played, last_steps(played.mask), seed=seed)
     calibrations = [] if truth is None else [Calibration.of(batch, truth)]
     if truth is not None and earlier is not None:
@@ -57,7 +57,7 @@ def batch_of(run: Run, played: Rollout) -> ValuedBatch:
     """
     if run.recipe.needs_critic and run.iteration:
         return played_batch(run.network, run.reference, played, run.config.update)
-    config = PPOConfig(gamma=1.0, lam=1.0, micro_rows=run.config.micro_rows)
+    config = PPOConfig(gamma=1.0, lam=1.0, micro_rows=run.config.update.micro_rows)
     batch = played_batch(run.network, run.reference, played, config)
     episode_returns = played.rewards.sum(dim=1)  # [B]: every step of an episode gets the same credit
     expected = episode_returns.mean().expand_as(episode_returns)

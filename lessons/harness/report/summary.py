@@ -12,7 +12,7 @@ from lessons.harness.folder import read_records
 from lessons.harness.report.credit import NOUNS, credit_page, nouns
 from lessons.harness.report.curves import draw_curves
 from lessons.harness.report.film import draw_film
-from lessons.harness.report.numbers import number, percent
+from lessons.harness.report.numbers import number, result
 from lessons.harness.report.phrases import phrase, result_name
 from lessons.harness.report.screen import Screen
 from lessons.harness.report.snapshot import Snapshot
@@ -130,7 +130,8 @@ def names_of(results: dict[str, float]) -> list[str]:
 def told(run: Any, results: dict[str, float], name: str) -> str:
     """Return one result for people: a share with its interval, anything else as a number."""
     count = run.trials(name, results)
-    return number(results[name]) if count is None else percent(results[name], wilson(results[name], count))
+    interval = None if count is None else wilson(results[name], count)
+    return result(results[name], interval, is_share=count is not None)
 
 
 def one_start(run: Any, before: Snapshot, after: Snapshot, language: str) -> list[str]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lessons.harness.report.numbers import signed
-from lessons.harness.report.style import COLOURS, EDGE, INK, PALE
+from lessons.harness.report.style import COLOURS, EDGE, INK, plain
 from lessons.harness.run import Run
 from rl_core.interfaces import Env
 from rl_core.true_values import Rewards, TrueValues, true_values
@@ -121,10 +121,7 @@ def draw_dots(axes: Axes, calibrations: Sequence[Calibration], colour: str) -> N
     axes.set_xlabel("true value, by playing on", color=INK, fontsize=8)
     axes.set_ylabel("value by the critic", color=INK, fontsize=8)
     axes.legend(frameon=False, fontsize=7, labelcolor=INK, loc="upper center", bbox_to_anchor=(0.5, -0.12))
-    axes.grid(color=PALE, lw=0.8)
-    axes.tick_params(colors=INK, labelsize=8, length=0)
-    for side in axes.spines.values():
-        side.set_visible(False)
+    plain(axes)
 
 
 def verdict(values: Tensor, true: Tensor) -> str:

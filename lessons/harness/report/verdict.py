@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lessons.harness.machine import program
-from lessons.harness.report.numbers import number, percent
+from lessons.harness.report.numbers import result
 from lessons.harness.report.phrases import phrase, result_name
 from lessons.harness.report.snapshot import Snapshot
 from lessons.worlds import Target, all_reached
@@ -53,8 +53,7 @@ def limit(run: Any, target: Target) -> str:
 
 def shown(run: Any, name: str, value: float, *, digits: int = 1) -> str:
     """Return a result as a share in percent, or as a number."""
-    is_share = name in run.world.shares or name.endswith("accuracy")
-    return percent(value, digits=digits) if is_share else number(value)
+    return result(value, is_share=name in run.world.shares or name.endswith("accuracy"), digits=digits)
 
 
 def what_next(algorithm: str, runs: Sequence[Any], folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from lessons.worlds import Results, Target, World, all_reached
+from lessons.worlds import Results, Target, World
 from lessons.worlds.language.draw import Written, draw_answers, write_answers
 from lessons.worlds.language.models import is_written_for
 from lessons.worlds.language.play import ask, decode_each, ids_of
@@ -97,10 +97,6 @@ class Assistant(World):
     ) -> Results:
         """Return what the judge says of fewer answers."""
         return self.evaluate(network, seed=seed, device=device, quick=True, reference=reference)
-
-    def solved(self, results: Results) -> bool:
-        """Return whether each target is reached."""
-        return all_reached(self.targets, results)
 
     def words(self, played: Rollout, row: int) -> list[str]:
         """Return what each token adds to the text; nothing where it ends within a character, which later ones complete.

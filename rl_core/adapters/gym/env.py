@@ -1,4 +1,4 @@
-"""Any Gymnasium environment with discrete actions, as an environment of the core, with networks that fit it."""
+"""Rows of a Gymnasium environment, as an environment of the core; whatever it shows is checked."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ class GymEnv:
         self._starts: Array | None = None  # of an environment that begins where told; else they are drawn
 
     def reset(self) -> tuple[Prompt, TimeStep]:
-        """Return the empty prompt beside what each row starts from."""
+        """Return the empty prompt and what each row starts from."""
         again = self._over if self.window is not None else np.ones(self.rows, dtype=bool)
         if again.any():
             self._see(self._engine.restart(again, self._draw_starts(int(again.sum()))), again)

@@ -40,7 +40,7 @@ class VectorRows(Protocol):
         ...
 
     def branch(self, obs: Array) -> tuple["VectorRows", Array]:
-        """Return fresh rows of the same environment, beside the starts that put them where `obs` [B, *O] was seen."""
+        """Return fresh rows of the same environment, and the starts that put them where `obs` [B, *O] was seen."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class CartPoleRows(CartPoleVectorEnv):
         return obs, reward, terminated, truncated
 
     def branch(self, obs: Array) -> tuple["CartPoleRows", Array]:
-        """Return fresh poles beside their physics states: the four numbers that are seen are the whole state."""
+        """Return fresh poles and their physics states: the four numbers that are seen are the whole state."""
         return CartPoleRows(len(obs), self.max_episode_steps), obs.astype(np.float64)
 
     def state_dict(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ __all__ = ["Conversation", "Message", "episodes_from_chat", "episodes_from_texts
 
 @dataclass(frozen=True)
 class _Row:
-    """A chat's ids beside which of them the assistant says."""
+    """A chat's ids, and which of them the assistant says."""
 
     ids: list[int]
     is_said: list[bool]
@@ -114,7 +114,7 @@ def _check_chat(chat: Any, name: str) -> None:
 
 
 def _row(template: ChatTemplate, chat: Conversation, given: int, name: str, strict: bool) -> _Row:
-    """Return a chat's ids beside which of them the assistant says, after the messages that are given."""
+    """Return a chat's ids, and which of them the assistant says, after the messages that are given."""
     _check_chat(chat, name)
     written = template.write(chat, name, ask=False, strict=strict)
     places: list[int] = []  # where an answer begins, and where it ends, in turn

@@ -85,7 +85,7 @@ class TokenEnv:
         self._in_order = False
 
     def reset(self) -> tuple[Prompt, TimeStep]:
-        """Return the prompts but for their last token, beside that token, the first observation."""
+        """Return the prompts but for their last token, and that token, the first observation."""
         groups = self.rows // self.group_size
         order = range(self.rows) if self._in_order else self._deal(groups)
         self._dealt = [index for index in order for _ in range(self.group_size)]

@@ -87,7 +87,7 @@ class ChatTemplate:
         return restored(self._render(held, name, ask=True), hidden, [], name)[0]
 
     def encode(self, written: Written, places: Iterable[int] = ()) -> tuple[list[int], list[int]]:
-        """Return the text's ids, beside how many of them stand before each place.
+        """Return the text's ids, and how many of them stand before each place.
 
         The ids are the template's own: of the whole text at once. Only where a place falls into a token (an answer's
         first line break may melt into the template's last) are its two sides read apart, since what is taught must
