@@ -20,8 +20,8 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.held_out import HalfWay, held_out_explained_variance
 from lessons import ppo
-from lessons.harness.critic import HalfWay, held_out_explained_variance
 from lessons.harness.machine import exit_with, machine_info, program, writable_folder
 from lessons.harness.play_settings import PPOSettings
 from lessons.harness.recipe import Recipe

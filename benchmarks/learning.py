@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from benchmarks import table
 from benchmarks.critic import result_of
+from benchmarks.held_out import HalfWay, held_out_explained_variance
 from benchmarks.table import LEARNING
 from lessons import best_of_n
 from lessons.harness.command_line import Options as BestOptions
-from lessons.harness.critic import HalfWay, held_out_explained_variance
 from lessons.harness.machine import exit_with, machine_info, program, writable_folder
 from lessons.harness.play_settings import GRPOSettings
 from lessons.harness.run import Run

@@ -9,7 +9,7 @@ from gymnasium.spaces import Discrete
 from rl_core.adapters.gym import CartPoleRows, GymEnv, MLPNetwork
 from rl_core.rollout import rollout
 from tests.support.scripted import Echo, scripted
-from tests.support.worlds import seeded
+from tests.support.worlds import mlp_network, seeded
 
 
 @pytest.mark.parametrize("name", ["Acrobot-v1", "Taxi-v4", "FrozenLake-v1", "CartPole-v1", "MountainCar-v0"])
@@ -174,3 +174,11 @@ def test_temperature_divides_the_logits_and_leaves_the_values():
     hot, cold = (network(prompt, seen.obs[:, None]) for network in (warm, plain))
     torch.testing.assert_close(hot.logits * 2, cold.logits)
     assert torch.equal(hot.values, cold.values)
+
+
+def test_a_value_scale_multiplies_the_values_and_leaves_the_policy_alone():
+    plain, scaled = (mlp_network(lambda rows: lambda: gymnasium.make("CartPole-v1"), value_scale=s) for s in (1.0, 8.0))
+    obs = torch.randn(3, 5, 4, generator=seeded(1))
+    one, eight = (network(None, obs) for network in (plain, scaled))
+    torch.testing.assert_close(eight.values, 8 * one.values)
+    assert torch.equal(one.logits, eight.logits)

@@ -152,3 +152,17 @@ def test_a_score_beyond_the_rewards_own_type_is_told():
     for score in (1e39, -1e300):
         with pytest.raises(InvalidArgument, match="finite: False; return one finite number"):
             relabel(played, Scores(score))
+
+
+def test_the_norm_of_one_group_leaves_the_step_of_the_other_alone():
+    small, large = (torch.nn.Parameter(torch.zeros(2)) for _ in range(2))
+    optimizer = torch.optim.SGD([{"params": [small]}, {"params": [large]}], lr=1.0)
+    played = rollout(CARTPOLE.env(), CARTPOLE.network(), seeded(3)).episodes()
+
+    def loss_of(part):
+        return (small * torch.tensor([0.3, 0.4])).sum() + (large * torch.tensor([30.0, 40.0])).sum(), {}
+
+    metrics = optimizer_step(optimizer, played, loss_of, weight_of=live_cells, micro_rows=None, max_grad_norm=1.0)
+    torch.testing.assert_close(small.detach(), -torch.tensor([0.3, 0.4]))  # a norm of 0.5 is under the limit
+    torch.testing.assert_close(large.detach(), -torch.tensor([0.6, 0.8]))  # one of 50 is cut down to 1
+    assert metrics["grad_norm"] == pytest.approx((0.5**2 + 50**2) ** 0.5)

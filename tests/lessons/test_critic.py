@@ -3,14 +3,13 @@
 from dataclasses import replace
 from statistics import mean, pvariance
 
-import gymnasium
 import pytest
 import torch
 
+from benchmarks import held_out
 from benchmarks.critic import VARIANTS, Options, Task, agreement, measure, tasks
-from lessons.harness import critic
+from benchmarks.held_out import HalfWay, held_out_explained_variance
 from lessons.harness.build import schedule_of, two_rates
-from lessons.harness.critic import HalfWay, held_out_explained_variance
 from lessons.harness.play_settings import PPOSettings
 from lessons.side_by_side import RECIPES
 from lessons.worlds import NAMES
@@ -18,10 +17,9 @@ from rl_core.adapters.language import TokenEnv
 from rl_core.algorithms.ppo import PPOConfig, ppo
 from rl_core.errors import InvalidArgument
 from rl_core.evaluate import state_values
-from rl_core.optimize import live_cells, optimizer_step
 from rl_core.rollout import rollout
 from tests.support.small_runs import begun
-from tests.support.worlds import ALL_NETWORKS, CARTPOLE, ENDS, LANGUAGE, LONGEST, PROMPTS, mlp_network, seeded
+from tests.support.worlds import ALL_NETWORKS, CARTPOLE, ENDS, LANGUAGE, LONGEST, PROMPTS, seeded
 
 PPO = RECIPES["ppo"]
 each_run = pytest.mark.parametrize("world", NAMES)
@@ -137,20 +135,6 @@ def test_the_rate_of_a_critic_falls_beside_a_policy_that_never_learns():
     assert [group["lr"] for group in optimizer.param_groups] == [0.0, config.critic_learning_rate / 2]
 
 
-def test_the_norm_of_one_group_leaves_the_step_of_the_other_alone():
-    small, large = (torch.nn.Parameter(torch.zeros(2)) for _ in range(2))
-    optimizer = torch.optim.SGD([{"params": [small]}, {"params": [large]}], lr=1.0)
-    played = rollout(CARTPOLE.env(), CARTPOLE.network(), seeded(3)).episodes()
-
-    def loss_of(part):
-        return (small * torch.tensor([0.3, 0.4])).sum() + (large * torch.tensor([30.0, 40.0])).sum(), {}
-
-    metrics = optimizer_step(optimizer, played, loss_of, weight_of=live_cells, micro_rows=None, max_grad_norm=1.0)
-    torch.testing.assert_close(small.detach(), -torch.tensor([0.3, 0.4]))  # a norm of 0.5 is under the limit
-    torch.testing.assert_close(large.detach(), -torch.tensor([0.6, 0.8]))  # one of 50 is cut down to 1
-    assert metrics["grad_norm"] == pytest.approx((0.5**2 + 50**2) ** 0.5)
-
-
 @pytest.mark.parametrize(
     "options, words",
     [
@@ -165,14 +149,6 @@ def test_the_norm_of_one_group_leaves_the_step_of_the_other_alone():
 def test_settings_of_a_critic_that_cannot_be_are_refused(options, words):
     with pytest.raises(InvalidArgument, match=words):
         PPOSettings(**options)
-
-
-def test_a_value_scale_multiplies_the_values_and_leaves_the_policy_alone():
-    plain, scaled = (mlp_network(lambda rows: lambda: gymnasium.make("CartPole-v1"), value_scale=s) for s in (1.0, 8.0))
-    obs = torch.randn(3, 5, 4, generator=seeded(1))
-    one, eight = (network(None, obs) for network in (plain, scaled))
-    torch.testing.assert_close(eight.values, 8 * one.values)
-    assert torch.equal(one.logits, eight.logits)
 
 
 def high_tokens(prompts, answers):
@@ -227,7 +203,7 @@ def test_half_way_is_where_the_result_lies_nearest_to_the_middle_of_its_climb(mo
     run = begun(PPO, "cartpole")  # the world asks for 475
     half_way, returns = HalfWay.of(run.world, {"sampled_return": 25.0}), {"middle": 250.0}
     assert half_way.middle == returns["middle"] and half_way.explained_variance(run, seed=0) == {}
-    monkeypatch.setattr(critic, "held_out_explained_variance", lambda run, **_: weight_of(run).item())
+    monkeypatch.setattr(held_out, "held_out_explained_variance", lambda run, **_: weight_of(run).item())
     for returns["now"] in (30.0, 150.0, 260.0, 239.0, 480.0):
         weight_of(run).fill_(returns["now"])
         half_way.look(run, {"sampled_return": returns["now"]})

@@ -1,4 +1,4 @@
-"""How much a critic knows: the explained variance of held-out returns."""
+"""How much a critic knows of what it was not trained on: the explained variance of held-out returns."""
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
