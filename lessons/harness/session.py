@@ -67,7 +67,7 @@ def main(
         exit_with(unwritten(folder, error, resume_command(folder, chosen)))
         return
     except KeyboardInterrupt:
-        if folder is not None:
+        if folder is not None and any(folder.iterdir()):
             print(phrase("interrupted", language, command=resume_command(folder, chosen)))
         sys.exit(INTERRUPTED)
     finally:

@@ -58,11 +58,10 @@ def test_a_full_disk_is_told_with_what_can_be_gone_on_with(place, error, is_kept
     monkeypatch.setattr(sys, "argv", ["ppo", "--world", "cartpole", "--quick", "--out", str(tmp_path)])
     with pytest.raises(SystemExit) as caught:
         session.main(replace(PPO, settings={"cartpole": small(PPO, "cartpole")}), "")
-    (folder,) = tmp_path.iterdir()
-    told = capsys.readouterr().err
-    assert caught.value.code == 2 and f"InvalidState: out={str(folder)!r} cannot be written" in told
+    told, folders = capsys.readouterr().err, list(tmp_path.iterdir())
+    assert caught.value.code == 2 and f"InvalidState: out='{tmp_path}" in told and "cannot be written" in told
     assert "No space left on device" in told and ("--resume" in told) == is_kept
-    assert (folder / "cartpole.pt").is_file() == is_kept
+    assert [(folder / "cartpole.pt").is_file() for folder in folders] == [True] * is_kept  # or no folder is left
 
 
 def test_a_pipe_that_nobody_reads_is_no_full_disk(monkeypatch, tmp_path):
