@@ -332,16 +332,18 @@ table(["step", "1", "2", "3", "4"], rows)
 # 然后在每个世界里挑出回报最低的那一行，用三个不同的 $\lambda$ 各分配一次功劳。（图中是这一行的最后几步；␣ 是空格，EOS 是结束词元。）
 
 # %%
-WATCH = {"cartpole": {"rounds": 30, "rate": 5e-3}, "language": {"rounds": 4, "rate": 2e-3}}
+WATCH = {"cartpole": {"rounds": 30, "rate": 5e-3}, "language": {"rounds": 12, "rate": 2e-3}}
 credits = []
 for name, run in fresh.items():
     network, frozen = new_run(lesson.RECIPE, name).network, run.reference.state_dict()
     critic = [parameter for key, parameter in network.named_parameters() if key not in frozen]
     optimizer = torch.optim.Adam(critic, lr=WATCH[name]["rate"])
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, WATCH[name]["rounds"])
     update = replace(PPO[name].update, beta=0.0, epochs=3, minibatches=16, value_weight=1.0, max_grad_norm=None)
     env, generator = run.world.env(rows=64, steps=PPO[name].steps, seed=SEED), torch.Generator().manual_seed(SEED)
     for _ in progress(range(WATCH[name]["rounds"]), f"critic · {name}"):
         metrics = ppo(network, None, optimizer, rollout(env, network, generator), update, generator)
+        schedule.step()
 
     one = rollout(run.world.examples(64, seed=HELD_OUT), network, generator)
     fits = torch.tensor([drawable(run.world.words(one, row)) for row in range(len(one))])  # the figure's font has them
