@@ -123,7 +123,7 @@ class DPOSettings(PairSettings):
 
     def quick_changes(self) -> dict[str, Any]:
         """Return what a smoke run has less of."""
-        return super().quick_changes() | {"passes": 1}
+        return super().quick_changes() | {"iterations": 1, "passes": 1}  # a round is as long as iterations elsewhere
 
     @property
     def passes_in_all(self) -> int:
