@@ -41,7 +41,7 @@ def main(
     recipe: Recipe, description: str | None, *, worlds: Sequence[str] | None = None, algorithms: Sequence[str] = ()
 ) -> None:
     """Run from the command line, in the given worlds, or in the one that --world names."""
-    folder, chosen, language = None, which_words(sys.argv[1:]), "en"
+    folder, chosen, language, is_resumed = None, which_words(sys.argv[1:]), "en", False
     try:
         options, configs = parse_command_line(
             recipe.settings, worlds, description=description or "", algorithm=recipe.name, algorithms=algorithms
@@ -67,11 +67,11 @@ def main(
         exit_with(unwritten(folder, error, resume_command(folder, chosen)))
         return
     except KeyboardInterrupt:
-        if folder is not None and any(folder.iterdir()):
+        if folder is not None and any(folder.glob("*.pt")):
             print(phrase("interrupted", language, command=resume_command(folder, chosen)))
         sys.exit(INTERRUPTED)
     finally:
-        if folder is not None:
+        if folder is not None and not is_resumed:
             with suppress(OSError):  # a folder in which there is something stays
                 folder.rmdir()
     if summary["interrupted"]:

@@ -195,6 +195,13 @@ def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_of_the_readers_own_stays_when_there_is_nothing_to_resume(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ppo", "--world", "cartpole", "--resume", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        session.main(PPO, "")
+    assert tmp_path.is_dir()
+
+
 def test_running_means_look_back_on_one_episode_of_each_row():
     run = begun(PPO, "cartpole")
     rows = run.config.rows
