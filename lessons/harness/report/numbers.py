@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+HALF_A_CHARACTER = "\ufffd"  # what a decoder writes for bytes that are no whole character
+
 
 def number(value: float) -> str:
     """Return a number with the digits that it deserves: 1,234; 12.35; 0.997, which is not 1; a whole one has none.

@@ -12,7 +12,7 @@ from lessons.harness.folder import read_records
 from lessons.harness.report.credit import NOUNS, credit_page, nouns
 from lessons.harness.report.curves import draw_curves
 from lessons.harness.report.film import draw_film
-from lessons.harness.report.numbers import number, result
+from lessons.harness.report.numbers import HALF_A_CHARACTER, number, result
 from lessons.harness.report.phrases import phrase, result_name
 from lessons.harness.report.screen import Screen
 from lessons.harness.report.snapshot import Snapshot
@@ -22,7 +22,6 @@ from lessons.worlds import Advance
 from lessons.worlds.measure import wilson
 
 LONGEST = 100  # characters of an episode on the screen
-HALF_A_CHARACTER = "\ufffd"  # what a decoder writes for bytes that are no whole character
 LOOK_AT = ("answers", "film", "curves", "samples", "calibration")
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from lessons.harness.report.numbers import HALF_A_CHARACTER
 from lessons.worlds import Advance, nobody
 from lessons.worlds.language.reward import Answer, JudgeReward
 from lessons.worlds.learners import Policy
@@ -19,7 +20,6 @@ from rl_core.masked import select
 from rl_core.rollout import rollout
 from rl_core.types import Episodes, Rollout
 
-HALF_A_CHARACTER = "\ufffd"  # what a decoder writes for bytes that are no whole character
 Measures = Callable[[Rollout, Tensor], dict[str, Tensor]]
 
 
